@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a detector says: of a class its verdict, of a leak a finding, and over time the changes of what it believes.
+
+import Descriptors
+
+/// What the detector believes of a class.
+package enum Verdict: String, Sendable, CaseIterable {
+  /// Too little seen to tell.
+  case unknown
+  /// Nothing grows.
+  case steady
+  /// More work: descriptors come and go, their ages are bounded.
+  case load
+  /// Filling towards a plateau, as a pool does: what stays is opened ever more rarely.
+  case warmUp = "warm-up"
+  /// One burst that stayed, then no more, as after a reload.
+  case step
+  /// Released in bulk, as by a garbage collector's finalizers: a missing close that the collector repairs.
+  case sawtooth
+  /// A part of what is opened is never closed, and goes on being opened.
+  case leak
+}
+
+/// A leak, with what makes us believe it.
+package struct Finding: Sendable, Equatable {
+  /// Unique among the findings of one detector, and stable while the leak goes on.
+  package var id: Int
+  package var kind: Kind
+  /// What the leaked descriptors have in common: a path, a path's pattern, a peer. `nil` if the kind says it all.
+  package var target: String?
+  /// How many of those open now are believed leaked.
+  package var leaked: Int
+  /// When the first of those was opened, as time since the watch began.
+  package var since: Duration
+  /// Leaked descriptors per hour, and the interval in which that rate lies with 90 % probability.
+  package var ratePerHour: Double
+  package var rateInterval: ClosedRange<Double>
+  /// Forecast until the soft limit, from this moment, and its 90 % interval. `nil` if it is not in sight.
+  package var timeToLimit: Duration?
+  package var timeToLimitInterval: ClosedRange<Duration>?
+  /// The probability that this is a leak, 0…1.
+  package var confidence: Double
+  /// Two or three sentences that an engineer on call can check.
+  package var evidence: [String]
+}
+
+/// A change of what the detector believes.
+package enum DetectionEvent: Sendable, Equatable {
+  /// A person should look.
+  case alert(Finding)
+  /// The same leak, more urgent than when it was last told.
+  case escalated(Finding)
+  /// What had been told is over.
+  case resolved(Finding, Resolution)
+  /// Worth a line, wakes nobody.
+  case notice(Notice)
+}
+
+/// How a finding ended.
+package enum Resolution: String, Sendable {
+  /// The survivors were closed.
+  case closed
+  /// The process exited.
+  case exited
+  /// They were closed after all, as by a collector: it was not a leak.
+  case retracted
+}
+
+/// Something that is worth a line, and wakes nobody.
+package struct Notice: Sendable, Equatable {
+  package var kind: Kind
+  package var target: String?
+  package var verdict: Verdict
+  package var text: String
+}
+
+/// A class as a table shows it.
+package struct ClassReport: Sendable, Equatable {
+  package var kind: Kind
+  /// A path, a pattern, a peer, or `nil`.
+  package var target: String?
+  package var open: Int
+  /// Over the last minute, or as far back as was seen; `nil` until there are two censuses.
+  package var openedPerMinute: Double?
+  package var closedPerMinute: Double?
+  /// Age of the oldest. A lower bound where it was open before the watch began.
+  package var oldest: Duration?
+  package var oldestIsLowerBound: Bool
+  package var verdict: Verdict
+  /// 0…1: what the table is sorted by.
+  package var suspicion: Double
+}
