@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two clocks: one that does not jump, for all that is decided, and the one on the wall, for what a person reads.
+
+import Glibc
+
+/// The time that passes, unmoved by whoever sets the clock. See clock_gettime(2), `CLOCK_MONOTONIC`.
+package struct Instant: Sendable, Comparable {
+  private let nanoseconds: Int64
+
+  private init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+  package static var now: Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
+
+  package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+  package static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
+  package static func + (a: Instant, b: Duration) -> Instant {
+    Instant(nanoseconds: a.nanoseconds + b.nanoseconds)
+  }
+
+  static func read(_ clock: clockid_t) -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(clock, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds, rounded towards zero.
+  package var nanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+  }
+
+  /// Seconds, with what follows the point.
+  package var seconds: Double { self / .seconds(1) }
+}
+
+/// The wall clock: for display and for the journal only. It may jump, so nothing is decided by it.
+package enum WallClock {
+  /// Seconds since 1970-01-01T00:00:00Z.
+  package static var now: Double { Double(Instant.read(CLOCK_REALTIME)) / 1e9 }
+
+  /// `14:02` in the local time zone.
+  package static func timeOfDay(_ epoch: Double) -> String {
+    guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "--:--" }
+    var local = unsafe tm()
+    guard unsafe localtime_r(&seconds, &local) != nil else { return "--:--" }
+    return unsafe "\(padded(local.tm_hour)):\(padded(local.tm_min))"
+  }
+
+  /// `2026-11-23T14:02:11.250Z`. See RFC 3339.
+  package static func rfc3339(_ epoch: Double) -> String {
+    guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "1970-01-01T00:00:00Z" }
+    var utc = unsafe tm()
+    guard unsafe gmtime_r(&seconds, &utc) != nil else { return "1970-01-01T00:00:00Z" }
+    let milliseconds = Int((epoch - epoch.rounded(.down)) * 1000)
+    let date = unsafe "\(utc.tm_year + 1900)-\(padded(utc.tm_mon + 1))-\(padded(utc.tm_mday))"
+    let time = unsafe "\(padded(utc.tm_hour)):\(padded(utc.tm_min)):\(padded(utc.tm_sec))"
+    return "\(date)T\(time).\(String(milliseconds + 1000).dropFirst())Z"
+  }
+
+  private static func padded(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What we ask of the system around us: users, terminals, our own privileges, the kernel's age.
+
+import CLinux
+import Glibc
+
+package enum Host {
+  /// The name of a user, or its number where it has none. See getpwuid_r(3).
+  package static func userName(_ uid: UInt32) -> String {
+    var record = unsafe passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    var text = [CChar](repeating: 0, count: 16 << 10)
+    guard unsafe getpwuid_r(uid, &record, &text, text.count, &found) == 0, unsafe found != nil,
+      let name = unsafe record.pw_name
+    else { return String(uid) }
+    return unsafe String(cString: name)
+  }
+
+  /// The effective user of this process.
+  package static var effectiveUser: UInt32 { geteuid() }
+
+  package static var ownPID: Int32 { getpid() }
+
+  /// The kernel's release as two numbers, such as (6, 18). See uname(2).
+  package static let kernelRelease: (major: Int, minor: Int) = {
+    var name = utsname()
+    guard unsafe uname(&name) == 0 else { return (0, 0) }
+    let release = unsafe withUnsafeBytes(of: &name.release) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let parts = release.split(separator: ".").prefix(2).map { Int($0.prefix { $0.isNumber }) ?? 0 }
+    return parts.count == 2 ? (parts[0], parts[1]) : (0, 0)
+  }()
+
+  /// Whether a capability is in force for us.
+  package static func has(_ capability: Capability) -> Bool { fdwatch_has_capability(capability.rawValue) != 0 }
+
+  /// An environment variable of this process.
+  package static func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+  }
+}
+
+/// A capability that reading other processes takes. See capabilities(7).
+package enum Capability: CInt, Sendable, CaseIterable {
+  /// Lists directories that belong to another user.
+  case dacReadSearch = 2
+  /// Reads links and files that are guarded by the ptrace access check.
+  case sysPtrace = 19
+
+  /// As administrators write it.
+  package var name: String {
+    switch self {
+    case .dacReadSearch: "CAP_DAC_READ_SEARCH"
+    case .sysPtrace: "CAP_SYS_PTRACE"
+    }
+  }
+}
+
+/// A terminal, or what stands in its place.
+package enum Terminal {
+  package static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }
+
+  /// Rows and columns of the terminal, or `nil` where it does not say.
+  package static func size(_ descriptor: CInt) -> (rows: Int, columns: Int)? {
+    var rows: UInt16 = 0
+    var columns: UInt16 = 0
+    guard unsafe fdwatch_window_size(descriptor, &rows, &columns) == 0, rows > 0, columns > 0 else { return nil }
+    return (Int(rows), Int(columns))
+  }
+
+  /// Writes all bytes, waiting where the reader is slow.
+  package static func write(_ text: String, to descriptor: CInt) throws(SystemCallError) {
+    var text = text
+    var written = 0
+    let total = text.utf8.count
+    while written < total {
+      let done = text.withUTF8 { unsafe Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), total - written) }
+      if done < 0 {
+        if errno == EINTR { continue }
+        throw .last("write")
+      }
+      written += done
+    }
+  }
+}

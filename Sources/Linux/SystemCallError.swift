@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A failed system call, wrapped where it enters.
+
+import Glibc
+
+/// A system call that failed, with its `errno`. See errno(3).
+package struct SystemCallError: Error, Equatable, CustomStringConvertible {
+  /// The call's name, as its manual page has it.
+  package var call: String
+  package var errno: CInt
+
+  package init(_ call: String, errno: CInt) {
+    self.call = call
+    self.errno = errno
+  }
+
+  /// The error of the call that has just failed in this thread.
+  static func last(_ call: String) -> SystemCallError { SystemCallError(call, errno: Glibc.errno) }
+
+  /// `openat: Permission denied`.
+  package var description: String { "\(call): \(reason)" }
+
+  /// `Permission denied`.
+  package var reason: String { unsafe String(cString: strerror(errno)) }
+}
+
+extension SystemCallError {
+  /// What callers tell apart.
+  package enum Meaning: Sendable {
+    /// `ENOENT`, and `ESRCH` for a process: there is none of that name any more.
+    case noSuchEntry
+    /// `EACCES` and `EPERM`.
+    case notPermitted
+    case other
+  }
+
+  package var meaning: Meaning {
+    switch errno {
+    case ENOENT, ESRCH: .noSuchEntry
+    case EACCES, EPERM: .notPermitted
+    default: .other
+    }
+  }
+}
+
+/// Runs a call that returns -1 on failure, again for as long as a signal interrupts it.
+func retrying<Result: SignedInteger>(_ name: String, _ call: () -> Result) throws(SystemCallError) -> Result {
+  while true {
+    let result = call()
+    if result != -1 { return result }
+    if errno != EINTR { throw .last(name) }
+  }
+}

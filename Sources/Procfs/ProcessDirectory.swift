@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading one process. See proc(5).
+
+import Descriptors
+import Linux
+
+/// One process, as its directory under `/proc` shows it.
+///
+/// The directory is opened once (`O_PATH`: a handle for look-ups that keeps nothing alive) and every file is then looked
+/// up in it. So all reads speak of the same process: once it has exited they throw ``ProcfsError/gone``, even if the
+/// kernel has already given its number to another.
+package struct ProcessDirectory: ~Copyable {
+  package let pid: Int32
+  /// Clock ticks between boot and the start of the process.
+  package let startTime: UInt64
+  let isLive: Bool
+  private let counting: Procfs.Counting
+  private let directory: Descriptor
+  /// The directory of `fd` and `fdinfo`, within ``directory``: usually itself. See ``followLivingThread()``.
+  private var table = ""
+
+  /// Files of procfs that matter here are a few hundred bytes; an `fdinfo` or a table of sockets may be long.
+  private static let smallFile = 64 << 10
+  package static let longestFile = 64 << 20
+
+  package init(pid: Int32, in procfs: borrowing Procfs) throws(ProcfsError) {
+    let name = String(pid)
+    let found = try Self.reading(name) { () throws(SystemCallError) in try Descriptor(path: name, in: procfs.root) }
+    startTime = try Self.startTime(in: found)
+    directory = found
+    self.pid = pid
+    isLive = procfs.isLive
+    counting = procfs.counting
+  }
+
+  private static func startTime(in directory: borrowing Descriptor) throws(ProcfsError) -> UInt64 {
+    let stat: [UInt8]
+    do {
+      stat = try directory.contents(of: "stat", limit: smallFile)
+    } catch {
+      throw ProcfsError(error, file: "stat")
+    }
+    return try ProcessStat(stat: stat).startTime
+  }
+
+  private static func reading<Value: ~Copyable>(
+    _ file: String, _ body: () throws(SystemCallError) -> Value
+  ) throws(ProcfsError) -> Value {
+    do { return try body() } catch { throw ProcfsError(error, file: file) }
+  }
+
+  /// The bytes of one of its files.
+  package func contents(of file: String, limit: Int = Self.smallFile) throws(ProcfsError) -> [UInt8] {
+    try Self.reading(file) { () throws(SystemCallError) in try directory.contents(of: file, limit: limit) }
+  }
+}
+
+// MARK: Counting
+
+extension ProcessDirectory {
+  /// How many descriptors it has open.
+  ///
+  /// The count of a process that has let go of its table is 0, as is that of one which has closed everything: where it
+  /// matters, ask ``explainEmptyTable()``.
+  package func count() throws(ProcfsError) -> Int {
+    switch counting {
+    case .bySize:
+      let name = table.isEmpty ? "fd" : table + "fd"
+      return try Self.reading("fd") { () throws(SystemCallError) in try directory.size(of: name) }
+    case .byListing:
+      var numbers: [Int32] = []
+      try list(into: &numbers)
+      return numbers.count
+    }
+  }
+
+  /// The numbers of all open descriptors, ascending.
+  func list(into numbers: inout [Int32]) throws(ProcfsError) {
+    try openDirectory("fd").reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
+      try fd.list(into: &numbers)
+    }
+  }
+
+  /// `fd` or `fdinfo`, opened for one walk.
+  func openDirectory(_ name: String) throws(ProcfsError) -> NumberedDirectory {
+    try Self.reading(name) { () throws(SystemCallError) in try NumberedDirectory(table + name, in: directory) }
+  }
+
+  /// Tells an empty table from one that cannot be seen.
+  ///
+  /// A dying process keeps its directory with an empty `fd/` until it is collected, and one whose main thread has
+  /// exited shows its table only under another thread: both look as if all had been closed.
+  /// - Throws: ``ProcfsError/zombie`` or ``ProcfsError/gone``.
+  package mutating func explainEmptyTable() throws(ProcfsError) {
+    let stat = try ProcessStat(stat: contents(of: "stat"))
+    if stat.state == "X" { throw .gone }
+    if stat.hasExited { throw .zombie }
+    if stat.state == "Z" {
+      try followLivingThread()
+    } else if try ProcessStatus(status: contents(of: "status")).tableSize == 0 {
+      // It is exiting and has let go of its table already.
+      throw .zombie
+    }
+  }
+
+  private mutating func followLivingThread() throws(ProcfsError) {
+    var threads: [Int32] = []
+    try openDirectory("task").reading("task") { (tasks: borrowing NumberedDirectory) throws(SystemCallError) in
+      try tasks.list(into: &threads)
+    }
+    for thread in threads where thread != pid {
+      let folder = "task/\(thread)/"
+      guard let text = try? contents(of: folder + "stat"), let stat = try? ProcessStat(stat: text), stat.state != "Z",
+        stat.state != "X"
+      else { continue }
+      table = folder
+      return
+    }
+    throw .zombie
+  }
+}
+
+extension NumberedDirectory {
+  /// Runs calls on the directory and says of which file an error speaks.
+  borrowing func reading<Value>(
+    _ file: String, _ body: (borrowing NumberedDirectory) throws(SystemCallError) -> Value
+  ) throws(ProcfsError) -> Value {
+    do { return try body(self) } catch { throw ProcfsError(error, file: file) }
+  }
+}
+
+// MARK: Who it is
+
+/// Who a process is, for people: none of it decides anything.
+package struct ProcessIdentity: Sendable, Equatable {
+  package var pid: Int32
+  /// The name that the process gave itself: at most 15 bytes of anything.
+  package var command: String
+  /// Its arguments.
+  package var arguments: [String]
+  /// The path of its executable, where we may see it.
+  package var executable: String?
+  package var user: UInt32
+}
+
+extension ProcessDirectory {
+  package func limits() throws(ProcfsError) -> Limits { try Limits(limits: contents(of: "limits")) }
+
+  package func identity() throws(ProcfsError) -> ProcessIdentity {
+    let name = try contents(of: "comm")
+    let arguments = (try? contents(of: "cmdline", limit: 4 << 20)) ?? []
+    return ProcessIdentity(
+      pid: pid,
+      command: (name.last == UInt8(ascii: "\n") ? name.dropLast() : name[...]).text,
+      arguments: arguments.split(separator: 0).map(\.text),
+      executable: (try? directory.link("exe")) ?? nil,
+      user: try ProcessStatus(status: contents(of: "status")).user
+    )
+  }
+
+  /// What `fdinfo` tells of one descriptor, or `nil` if it is not open any more.
+  package func details(of number: Int32) throws(ProcfsError) -> DescriptorDetails? {
+    let text = try openDirectory("fdinfo").reading("fdinfo/\(number)") {
+      (fdinfo: borrowing NumberedDirectory) throws(SystemCallError) in
+      try fdinfo.contents(number, limit: Self.longestFile)
+    }
+    return text.map(DescriptorDetails.init(fdinfo:))
+  }
+}
