@@ -32,14 +32,19 @@ let package = Package(
     module("Linux", ["CLinux"]),
     module("Procfs", ["Descriptors", "Linux"]),
     module("Detection", ["Descriptors"]),
-    module("Trace", ["Descriptors", "CZlib"]),
+    module("Trace", ["Descriptors", "Detection", "CZlib"]),
+    module("Systemd", ["CSystemd"]),
+    module("Watch", ["Procfs", "Detection", "Trace", "Systemd"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [
-        "Trace", "Detection",
+        "Watch",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings
     ),
+
+    // Tests. A child that opens, leaks and closes on request.
+    .executableTarget(name: "fdfactory", path: "Tests/fdfactory"),
   ]
 )

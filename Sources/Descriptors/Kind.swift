@@ -34,14 +34,18 @@ extension Kind {
     package static let directoryFlag: UInt32 = 0o200000
   #endif
 
-  /// The kind as far as the text of the link and the flags of the open file description tell it.
+  /// Where ext4 leaves the offset of a directory that was read to its end (`EXT4_HTREE_EOF_64BIT`). No file is so long.
+  private static let directoryEnd = Int64.max
+
+  /// The kind as far as the text of the link, and the flags and offset of the open file description, tell it.
   ///
   /// A socket's family is not in its text: it stays ``socket`` until the socket tables are read. A directory that was
-  /// opened without `O_DIRECTORY`, a named pipe and a device outside `/dev` read as ``file``; whoever may look at the
+  /// opened without `O_DIRECTORY` and not read yet, a named pipe and a device outside `/dev` read as ``file``; whoever may look at the
   /// inode can do better.
-  package init(target: String, flags: UInt32 = 0) {
+  package init(target: String, flags: UInt32 = 0, position: Int64 = 0) {
     if target.utf8.first == UInt8(ascii: "/") {
       self = Kind(path: target, flags: flags)
+      if self == .file, position == Kind.directoryEnd { self = .directory }
     } else if target.hasPrefix("socket:") {
       self = .socket
     } else if target.hasPrefix("pipe:") {

@@ -49,14 +49,14 @@ extension Poll {
     package var position: Int64
     package var kind: Kind
 
-    /// - Parameter kind: what looking at the inode told; by default what the text and the flags tell.
+    /// - Parameter kind: what looking at the inode told; by default what the rest tells.
     package init(number: Int32, target: String, inode: UInt64, flags: UInt32, position: Int64, kind: Kind? = nil) {
       self.number = number
       self.target = target
       self.inode = inode
       self.flags = flags
       self.position = position
-      self.kind = kind ?? Kind(target: target, flags: flags)
+      self.kind = kind ?? Kind(target: target, flags: flags, position: position)
     }
   }
 

@@ -40,12 +40,12 @@ package enum WallClock {
   /// Seconds since 1970-01-01T00:00:00Z.
   package static var now: Double { Double(Instant.read(CLOCK_REALTIME)) / 1e9 }
 
-  /// `14:02` in the local time zone.
+  /// `14:02:11` in the local time zone.
   package static func timeOfDay(_ epoch: Double) -> String {
-    guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "--:--" }
+    guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "--:--:--" }
     var local = unsafe tm()
-    guard unsafe localtime_r(&seconds, &local) != nil else { return "--:--" }
-    return unsafe "\(padded(local.tm_hour)):\(padded(local.tm_min))"
+    guard unsafe localtime_r(&seconds, &local) != nil else { return "--:--:--" }
+    return unsafe "\(padded(local.tm_hour)):\(padded(local.tm_min)):\(padded(local.tm_sec))"
   }
 
   /// `2026-11-23T14:02:11.250Z`. See RFC 3339.

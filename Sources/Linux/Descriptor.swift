@@ -97,7 +97,9 @@ extension Descriptor {
 
 extension [UInt8] {
   /// Appends what one read(2) gives. Returns how many bytes that was, 0 at the end.
-  fileprivate mutating func append(upTo limit: Int, from descriptor: borrowing Descriptor) throws(SystemCallError) -> Int {
+  fileprivate mutating func append(
+    upTo limit: Int, from descriptor: borrowing Descriptor
+  ) throws(SystemCallError) -> Int {
     let old = count
     append(contentsOf: repeatElement(0, count: limit))
     let number = descriptor.number

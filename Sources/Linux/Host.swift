@@ -25,7 +25,9 @@ package enum Host {
   package static let kernelRelease: (major: Int, minor: Int) = {
     var name = utsname()
     guard unsafe uname(&name) == 0 else { return (0, 0) }
-    let release = unsafe withUnsafeBytes(of: &name.release) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let release = unsafe withUnsafeBytes(of: &name.release) {
+      unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
     let parts = release.split(separator: ".").prefix(2).map { Int($0.prefix { $0.isNumber }) ?? 0 }
     return parts.count == 2 ? (parts[0], parts[1]) : (0, 0)
   }()
@@ -74,7 +76,9 @@ package enum Terminal {
     var written = 0
     let total = text.utf8.count
     while written < total {
-      let done = text.withUTF8 { unsafe Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), total - written) }
+      let done = text.withUTF8 {
+        unsafe Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), total - written)
+      }
       if done < 0 {
         if errno == EINTR { continue }
         throw .last("write")

@@ -116,7 +116,9 @@ extension DescriptorDetails {
 
   /// `       5 events:       1d data: ffffffffffffffff pos:0 ino:61af sdev:7`: a name may stand apart from its value.
   private mutating func append(epoll text: ArraySlice<UInt8>) -> Bool {
-    guard let first = words(text).first, let number = first.unsigned().flatMap(Int32.init(exactly:)) else { return false }
+    guard let first = words(text).first, let number = first.unsigned().flatMap(Int32.init(exactly:)) else {
+      return false
+    }
     let fields = Self.fields(text.dropFirst(first.count))
     guard let events = fields["events"]?.unsigned(radix: 16).flatMap(UInt32.init(exactly:)),
       let data = fields["data"]?.unsigned(radix: 16)

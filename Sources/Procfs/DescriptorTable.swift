@@ -180,7 +180,7 @@ extension DescriptorTable.Walk {
     let target = link.target ?? ""
     var kind = Kind(target: target)
     guard let info = try readInfo(number, kind, process) else { return nil }
-    kind = Kind(target: target, flags: info.flags)
+    kind = Kind(target: target, flags: info.flags, position: info.position)
     var inode = link.inode ?? info.inode ?? 0
     if kind == .file, let mount = info.mountID, process.isLive, mounts.isLocal(mount, of: process) {
       // A directory opened without O_DIRECTORY, a named pipe, a device outside /dev.

@@ -129,6 +129,23 @@ extension NumberedDirectory {
   }
 }
 
+extension ProcessDirectory {
+  /// Tries what a census does, on one descriptor: to list, and to read a link.
+  ///
+  /// Listing takes the right to search the directory, the links and `fdinfo` that to trace the process: one may
+  /// be there without the other. See ptrace(2), "Ptrace access mode checking".
+  /// - Throws: ``ProcfsError/denied``.
+  package func checkAccess() throws(ProcfsError) {
+    var numbers: [Int32] = []
+    let fd = try openDirectory("fd")
+    try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in try fd.list(into: &numbers) }
+    guard let first = numbers.first else { return }
+    _ = try fd.reading("fd/\(first)") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
+      try fd.withLink(first) { _ in }
+    }
+  }
+}
+
 // MARK: Who it is
 
 /// Who a process is, for people: none of it decides anything.
@@ -141,6 +158,8 @@ package struct ProcessIdentity: Sendable, Equatable {
   /// The path of its executable, where we may see it.
   package var executable: String?
   package var user: UInt32
+  /// Clock ticks between boot and its start: with the pid it names the process for good.
+  package var startTime: UInt64
 }
 
 extension ProcessDirectory {
@@ -154,7 +173,8 @@ extension ProcessDirectory {
       command: (name.last == UInt8(ascii: "\n") ? name.dropLast() : name[...]).text,
       arguments: arguments.split(separator: 0).map(\.text),
       executable: (try? directory.link("exe")) ?? nil,
-      user: try ProcessStatus(status: contents(of: "status")).user
+      user: try ProcessStatus(status: contents(of: "status")).user,
+      startTime: startTime
     )
   }
 

@@ -454,9 +454,6 @@ static void do_write(char **rest) {
   answer("ok");
 }
 
-/// To the kernel the parent is the thread that started this process: it has to stay as long as this is needed.
-static void die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
-
 static void do_drop(char **rest) {
   long id;
   if (!parse_number(next_word(rest), 0, 0xfffffffeL, &id) || !end_of_words(rest)) return;
@@ -465,8 +462,7 @@ static void do_drop(char **rest) {
     answer_error("drop");
     return;
   }
-  // The kernel has reset both. Dumpable, so that other processes of the same user may look.
-  die_with_parent();
+  // The kernel has reset it: other processes of the same user may look.
   if (prctl(PR_SET_DUMPABLE, 1) == 0) {
     answer("ok");
   } else {
@@ -696,7 +692,6 @@ static bool main_is_zombie(void) {
 
 static void *take_over(void *argument) {
   (void)argument;
-  die_with_parent();
   // At the limit of descriptors nothing can be seen: not for ever.
   const struct timespec millisecond = {.tv_nsec = 1000000};
   int tries = 2000;
@@ -713,7 +708,6 @@ static void *take_over(void *argument) {
 }
 
 int main(void) {
-  die_with_parent();
   // A failed write tells as much, and leaves the time to remove the temporary directory.
   signal(SIGPIPE, SIG_IGN);
 #ifdef SYS_close_range

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is remembered of a class: descriptors of one kind whose targets have a pattern in common.
+
+import Descriptors
+import Glibc
+
+/// A class of descriptors.
+struct ClassRecord: Sendable {
+  /// The pattern that brings descriptors together: unique among a process's classes.
+  var key: String
+  var kind: Kind
+  /// TCP sockets whose peer has hung up are a class of their own: among many in good use they would not be seen.
+  var isCloseWait = false
+  var isDeleted = false
+  var label: TargetLabel
+
+  var open = 0
+  /// Ages at which members were closed. Of one that was open before the watch, the age that we saw.
+  var closed = AgeHistogram()
+  var openedRate = Rate()
+  var closedRate = Rate()
+  var backlog = BacklogTrend()
+  /// How often many were closed at once.
+  var bulkCloses = 0
+  /// How many were closed in these.
+  var closedInBulk = 0
+  var isToldSawtooth = false
+  /// The smallest number open since the watch began, and the largest.
+  var leastOpen = Int.max
+  var mostOpen = 0
+
+  var verdict = Verdict.unknown
+  /// 0…1.
+  var suspicion = 0.0
+  /// Why the verdict is what it is, for whoever asks.
+  var reason = ""
+  var finding: Finding?
+  /// Survivors born until then are those that the finding speaks of; how many there were.
+  var findingUntil = 0.0
+  var findingPeak = 0
+  var toldUrgency = 0
+  var bulkClosesWhenTold = 0
+
+  init(key: String, kind: Kind, label: TargetLabel) {
+    self.key = key
+    self.kind = kind
+    self.label = label
+  }
+
+  /// Most are closed in bulk, and more than once.
+  var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(closed.total) }
+
+  mutating func merge(_ other: ClassRecord) {
+    label.merge(other.label)
+    open += other.open
+    closed.merge(other.closed)
+    openedRate.merge(other.openedRate)
+    closedRate.merge(other.closedRate)
+    bulkCloses = max(bulkCloses, other.bulkCloses)
+    closedInBulk += other.closedInBulk
+    leastOpen = min(leastOpen, other.leastOpen)
+    mostOpen = max(mostOpen, other.mostOpen)
+    if finding == nil {
+      finding = other.finding
+      (findingUntil, findingPeak, toldUrgency) = (other.findingUntil, other.findingPeak, other.toldUrgency)
+    }
+  }
+}
+
+/// What the targets of a class have in common, for display: a first one, and how much of its two ends all others share.
+struct TargetLabel: Sendable, Equatable {
+  private var sample: String
+  private var lead: Int
+  private var tail: Int
+  /// Whether all members have this one target.
+  private(set) var isSingle: Bool
+
+  init(_ target: String) {
+    sample = target
+    lead = target.utf8.count
+    tail = 0
+    isSingle = true
+  }
+
+  mutating func add(_ target: String) {
+    if isSingle {
+      if target == sample { return }
+      isSingle = false
+      tail = sample.utf8.count
+    }
+    lead = zip(sample.utf8.prefix(lead), target.utf8).prefix { $0 == $1 }.count
+    tail = min(
+      zip(sample.utf8.reversed().prefix(tail), target.utf8.reversed()).prefix { $0 == $1 }.count,
+      sample.utf8.count - lead)
+  }
+
+  mutating func merge(_ other: TargetLabel) {
+    let parts = other.parts
+    if other.isSingle { return add(other.sample) }
+    isSingle = false
+    lead = zip(sample.utf8.prefix(lead), parts.lead.utf8).prefix { $0 == $1 }.count
+    tail = zip(sample.utf8.reversed().prefix(tail), parts.tail.utf8.reversed()).prefix { $0 == $1 }.count
+  }
+
+  private var parts: (lead: String, tail: String) {
+    (
+      String(decoding: sample.utf8.prefix(lead), as: UTF8.self),
+      String(decoding: sample.utf8.suffix(tail), as: UTF8.self)
+    )
+  }
+
+  /// `/srv/upload/*.part (deleted)`: what varies is `*`, and a number is not cut in two.
+  var text: String {
+    if isSingle { return sample }
+    var (lead, tail) = parts
+    while let last = lead.last, last.isNumber { lead.removeLast() }
+    while let first = tail.first, first.isNumber { tail.removeFirst() }
+    return lead + "*" + tail
+  }
+}
+
+/// Events per minute, over the last minute or so.
+struct Rate: Sendable {
+  private var weight: Float = 0
+  private var lastTime: Float = 0
+  private var elapsed: Float = 0
+  private static let memory: Float = 60
+
+  /// - Parameters:
+  ///   - count: events since the last call.
+  ///   - time: of this call, in seconds since the watch began.
+  mutating func add(_ count: Int, at time: Double) {
+    let now = Float(time)
+    let step = max(now - lastTime, 0)
+    weight = weight * exp(-step / Self.memory) + Float(count)
+    elapsed = min(elapsed + step, 100 * Self.memory)
+    lastTime = now
+  }
+
+  func perMinute(at time: Double) -> Double? {
+    let step = max(Float(time) - lastTime, 0)
+    let seen = 1 - exp(-(elapsed + step) / Self.memory)
+    guard seen > 0.01 else { return nil }
+    return Double(weight * exp(-step / Self.memory) / seen)
+  }
+
+  mutating func merge(_ other: Rate) {
+    weight += other.weight
+    elapsed = max(elapsed, other.elapsed)
+    lastTime = max(lastTime, other.lastTime)
+  }
+}
+
+/// Do closes lag behind ever more? A line through age at close over time, by least squares.
+///
+/// Of what is closed in the order in which it was opened, by something slower than what opens it, the age at close
+/// grows with time. A lifetime that does not change gives a flat line; a collector's bulk gives no line at all.
+struct BacklogTrend: Sendable {
+  private var count = 0.0
+  private var time = 0.0
+  private var age = 0.0
+  private var timeTime = 0.0
+  private var timeAge = 0.0
+  private var ageAge = 0.0
+
+  private static let fewestCloses = 40.0
+  /// Half of it is forgotten after so many closes.
+  private static let memory = 400.0
+
+  mutating func add(age: Double, at time: Double) {
+    let keep = count >= Self.memory ? 1 - 1 / Self.memory : 1
+    count = count * keep + 1
+    self.time = self.time * keep + time
+    self.age = self.age * keep + age
+    timeTime = timeTime * keep + time * time
+    timeAge = timeAge * keep + time * age
+    ageAge = ageAge * keep + age * age
+  }
+
+  /// Seconds of age per second of time, where a line explains most of the ages; otherwise `nil`.
+  var slope: Double? {
+    guard count >= Self.fewestCloses else { return nil }
+    let varianceOfTime = timeTime - time * time / count
+    let covariance = timeAge - time * age / count
+    let varianceOfAge = ageAge - age * age / count
+    guard varianceOfTime > 0, varianceOfAge > 0, covariance > 0 else { return nil }
+    let explained = covariance * covariance / (varianceOfTime * varianceOfAge)
+    return explained > 0.8 ? covariance / varianceOfTime : nil
+  }
+}

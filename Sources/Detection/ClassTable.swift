@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The classes of a process: a bounded number, found by kind and target.
+
+import Descriptors
+
+/// The classes of one process.
+struct ClassTable: Sendable {
+  private var slots: [ClassRecord?] = []
+  private var byKey: [String: UInt16] = [:]
+  private var patterns = TargetPatterns()
+  private static let most = 64
+
+  var slotCount: Int { slots.count }
+  var indices: [UInt16] { slots.indices.filter { slots[$0] != nil }.map { UInt16($0) } }
+
+  subscript(index: UInt16) -> ClassRecord {
+    get {
+      // Entries and slots change together: an index without a class would be our own bug.
+      guard let record = slots[Int(index)] else { preconditionFailure("no class \(index)") }
+      return record
+    }
+    _modify {
+      var record = self[index]
+      slots[Int(index)] = nil
+      yield &record
+      slots[Int(index)] = record
+    }
+  }
+
+  /// The class of a descriptor, made if there is none yet.
+  /// - Returns: its index; and where classes were brought together by what was learned just now, their new indices.
+  mutating func index(
+    kind: Kind, target: String, isCloseWait: Bool = false, at time: Double
+  ) -> (index: UInt16, remap: [UInt16: UInt16]?) {
+    // A directory that is opened without O_DIRECTORY reads as a file: its other descriptors tell.
+    let kind = kind == .file && isDirectory(target) ? .directory : kind
+    var key = kind.rawValue
+    var label = target
+    var remap: [UInt16: UInt16]?
+    switch kind {
+    case .tcp where target != "listening":
+      let colon = target.lastIndex(of: ":") ?? target.endIndex
+      // Addresses and ports that vary: of eight hosts one may leak; a third port at one host is a client's own.
+      let found = patterns.pattern(root: key, components: [target[..<colon], target[colon...].dropFirst()]) {
+        $0 == 0 ? 8 : 2
+      }
+      key = found.pattern
+      remap = merge(below: found.newlyVarying)
+    case _ where target.hasPrefix("/") && kind != .pty:
+      let isDeleted = target.hasSuffix(TargetPatterns.deletedMark)
+      let path = isDeleted ? target.dropLast(TargetPatterns.deletedMark.count) : target[...]
+      // The first two levels of a file system have more names than a program's own folders.
+      let found = patterns.pattern(root: key, components: path.split(separator: "/")) { $0 < 2 ? 24 : 8 }
+      key = found.pattern + (isDeleted ? TargetPatterns.deletedMark : "")
+      remap = merge(below: found.newlyVarying)
+    case .pty: key += target.hasPrefix("/dev/pts/") ? "/pts" : target
+    case .tcp, .anon: key += "/" + target
+    default: label = ""
+    }
+    if isCloseWait { key += " CLOSE_WAIT" }
+    if let index = byKey[key] {
+      self[index].label.add(label)
+      return (index, remap)
+    }
+    return (insert(key, kind, label, isCloseWait: isCloseWait), remap)
+  }
+
+  private func isDirectory(_ target: String) -> Bool {
+    guard let index = byKey[Kind.directory.rawValue + target] else { return false }
+    return self[index].label.isSingle
+  }
+
+  private mutating func insert(_ key: String, _ kind: Kind, _ label: String, isCloseWait: Bool) -> UInt16 {
+    var key = key
+    if byKey.count >= Self.most, !evictEmpty() {
+      // Too many to tell apart: the rest of a kind is one class.
+      key = kind.rawValue + " *"
+      if let index = byKey[key] {
+        self[index].label.add(label)
+        return index
+      }
+    }
+    var record = ClassRecord(key: key, kind: kind, label: TargetLabel(label))
+    record.isCloseWait = isCloseWait
+    record.isDeleted = key.hasSuffix(TargetPatterns.deletedMark) && kind != .memfd
+    let index: UInt16
+    if let free = slots.firstIndex(where: { $0 == nil }) {
+      index = UInt16(free)
+      slots[free] = record
+    } else {
+      index = UInt16(slots.count)
+      slots.append(record)
+    }
+    byKey[key] = index
+    return index
+  }
+
+  /// Lets go of a class that has no members and nothing to say.
+  private mutating func evictEmpty() -> Bool {
+    guard let index = indices.first(where: { self[$0].open == 0 && self[$0].finding == nil && self[$0].isIdle }) else {
+      return false
+    }
+    byKey[self[index].key] = nil
+    slots[Int(index)] = nil
+    return true
+  }
+
+  /// Brings the classes together whose names turned out to be generated.
+  private mutating func merge(below beginning: String?) -> [UInt16: UInt16]? {
+    guard let beginning else { return nil }
+    var remap: [UInt16: UInt16] = [:]
+    for index in indices {
+      let old = self[index].key
+      let new = TargetPatterns.widened(old, below: beginning)
+      if new == old { continue }
+      byKey[old] = nil
+      if let other = byKey[new] {
+        let record = self[index]
+        self[other].merge(record)
+        slots[Int(index)] = nil
+        remap[index] = other
+      } else {
+        self[index].key = new
+        byKey[new] = index
+      }
+    }
+    return remap.isEmpty ? nil : remap
+  }
+
+  /// Counts what was opened, by class.
+  mutating func countOpened(_ opened: [LedgerEntry], at time: Double, isFirst: Bool) {
+    if isFirst {
+      for index in indices { self[index].openedRate.add(0, at: time) }
+      return
+    }
+    var counts: [UInt16: Int] = [:]
+    for entry in opened where !entry.marks.contains(.isRenamed) { counts[entry.classIndex, default: 0] += 1 }
+    for (index, count) in counts { self[index].openedRate.add(count, at: time) }
+  }
+
+  mutating func noteExtremes() {
+    for index in indices {
+      let open = self[index].open
+      if open > self[index].mostOpen { self[index].mostOpen = open }
+      if open < self[index].leastOpen { self[index].leastOpen = open }
+    }
+  }
+}
+
+extension ClassRecord {
+  /// Whether nothing of interest has happened in it.
+  var isIdle: Bool { closed.total < 3 }
+
+  /// What a person is shown as the target; `nil` if the kind says it all.
+  var displayTarget: String? {
+    var text = label.text
+    if isCloseWait { text += text.isEmpty ? "CLOSE_WAIT" : " CLOSE_WAIT" }
+    return text.isEmpty ? nil : text
+  }
+}

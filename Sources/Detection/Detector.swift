@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+// Polls in, changes of mind out. No clock, no file: what it says follows from what it was fed.
+
+import Descriptors
+
+/// Decides, from the polls of one process, which classes of its descriptors leak.
+///
+/// Feed it the polls in their order. README.md beside this file says how it decides.
+package struct Detector: Sendable {
+  var ledger = Ledger()
+  var classes = ClassTable()
+  private var limits: Limits?
+  private var count = 0
+  private var time = 0.0
+  private var lastCensus: Double?
+  /// Usual time between two censuses: a decaying mean.
+  private var censusInterval = 1.0
+  private var nextEvaluation = 0.0
+  private var nextFindingID = 1
+  private var worstVerdict = Verdict.unknown
+  /// Names a moment of the watch as a person would, such as `14:02`.
+  private let timeOfDay: (@Sendable (Duration) -> String)?
+
+  /// - Parameter timeOfDay: how to name a moment of the watch in the evidence; without it, moments are told as "in the
+  ///   last 4 min".
+  package init(timeOfDay: (@Sendable (Duration) -> String)? = nil) { self.timeOfDay = timeOfDay }
+
+  /// Takes in a poll.
+  /// - Returns: what has changed in what is believed, in the order in which it should be told.
+  package mutating func observe(_ poll: Poll) -> [DetectionEvent] {
+    time = poll.time / .seconds(1)
+    count = poll.count
+    if let found = poll.limits { limits = found }
+    guard poll.isCensus else { return [] }
+    if let last = lastCensus { censusInterval += ((time - last) - censusInterval) / 8 }
+    let isFirst = lastCensus == nil
+    lastCensus = time
+
+    let events = take(poll, isFirst: isFirst)
+    // Ages grow when nothing else happens, but slowly on the scale of what was seen: then a look now and then is enough.
+    guard time >= nextEvaluation else { return events }
+    nextEvaluation = time + max(0.01 * time, 0)
+    return events + evaluate()
+  }
+
+  /// The process has exited: what was found ends with it.
+  package mutating func processExited(at time: Duration) -> [DetectionEvent] {
+    classes.indices.compactMap { index in
+      guard let finding = classes[index].finding else { return nil }
+      classes[index].finding = nil
+      return .resolved(finding, .exited)
+    }
+  }
+}
+
+// MARK: Taking a census in
+
+extension Detector {
+  private mutating func take(_ poll: Poll, isFirst: Bool) -> [DetectionEvent] {
+    var opened: [LedgerEntry] = []
+    opened.reserveCapacity(poll.opened.count)
+    for new in poll.opened {
+      let (index, remap) = classes.index(kind: new.kind, target: new.target, at: time)
+      if let remap {
+        ledger.updateAll { $0.follow(remap) }
+        for index in opened.indices { opened[index].follow(remap) }
+      }
+      opened.append(entry(for: new, in: index, isFirst: isFirst))
+    }
+    let removed = ledger.apply(closed: poll.closed, opened: opened)
+    for entry in opened { classes[entry.classIndex].open += 1 }
+    let events = bury(removed, heirs: opened)
+    classes.countOpened(opened, at: time, isFirst: isFirst)
+    if opened.contains(where: { $0.marks.contains(.isRenamed) }) { ledger.clearRenamed() }
+    for moved in poll.moved {
+      if let index = ledger.index(of: moved.number) { ledger.update(index) { $0.marks.insert(.hasMoved) } }
+    }
+    takeSockets(poll)
+    classes.noteExtremes()
+    return events
+  }
+
+  private func entry(for new: Poll.Opened, in index: UInt16, isFirst: Bool) -> LedgerEntry {
+    var entry = LedgerEntry(
+      number: new.number, inode: UInt32(truncatingIfNeeded: new.inode), born: time, classIndex: index, kind: new.kind,
+      marks: isFirst ? .isInitial : [])
+    // A file whose name changed, or was deleted, is still the same open file: it keeps its age.
+    if new.kind == .file || new.kind == .directory, new.inode != 0, let old = ledger.index(of: new.number),
+      ledger.entries[old].inode == entry.inode, ledger.entries[old].kind == new.kind
+    {
+      entry.born = ledger.entries[old].born
+      entry.marks = ledger.entries[old].marks.union(.isRenamed)
+    }
+    return entry
+  }
+
+  /// Notes the ages of those that were closed.
+  private mutating func bury(_ removed: [LedgerEntry], heirs: [LedgerEntry]) -> [DetectionEvent] {
+    var deaths: [UInt16: Bulk] = [:]
+    for entry in removed {
+      let heir = heirs.binarySearch(entry.number)
+      classes[entry.classIndex].open -= 1
+      if let heir, heirs[heir].marks.contains(.isRenamed) { continue }
+      let age = time - entry.born
+      classes[entry.classIndex].closed.add(age)
+      if !entry.marks.contains(.isInitial) { classes[entry.classIndex].backlog.add(age: age, at: time) }
+      deaths[entry.classIndex, default: Bulk()].add(born: entry.born, now: time)
+    }
+    var events: [DetectionEvent] = []
+    for (index, bulk) in deaths.sorted(by: { $0.key < $1.key }) {
+      classes[index].closedRate.add(bulk.count, at: time)
+      guard bulk.isRelease(leaving: classes[index].open, interval: censusInterval) else { continue }
+      classes[index].bulkCloses = min(classes[index].bulkCloses + 1, 1000)
+      classes[index].closedInBulk += bulk.count
+      if classes[index].isSawtooth, !classes[index].isToldSawtooth {
+        classes[index].isToldSawtooth = true
+        let label = classes[index].displayTarget.map { " \($0.printable)" } ?? ""
+        events.append(
+          .notice(
+            Notice(
+              kind: classes[index].kind, target: classes[index].displayTarget, verdict: .sawtooth,
+              text:
+                "\(classes[index].kind.rawValue)\(label): \(bulk.count) were released at once, and not for the first time: "
+                + "closes are missing, and a collector makes up for them")))
+      }
+    }
+    return events
+  }
+
+  private mutating func takeSockets(_ poll: Poll) {
+    if poll.tcp.isEmpty, poll.families.isEmpty, poll.unread.isEmpty { return }
+    var indices: [UInt32: Int] = [:]
+    for (index, entry) in ledger.entries.enumerated() where entry.kind.isSocket { indices[entry.inode] = index }
+    for change in poll.families where change.kind != .socket {
+      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
+      move(index, kind: change.kind, target: "", isCloseWait: false)
+    }
+    for change in poll.tcp {
+      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
+      let isCloseWait = change.state == .closeWait
+      let before = ledger.entries[index]
+      if before.kind == .tcp, before.marks.contains(.isCloseWait) == isCloseWait { continue }
+      move(index, kind: .tcp, target: change.state == .listen ? "listening" : change.peer, isCloseWait: isCloseWait)
+    }
+    for change in poll.unread {
+      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
+      ledger.update(index) { entry in
+        if change.bytes > 0 { entry.marks.insert(.hasUnread) } else { entry.marks.remove(.hasUnread) }
+      }
+    }
+  }
+
+  /// Moves a descriptor to the class that it turned out to belong to. It was not closed, and it is not new.
+  private mutating func move(_ entry: Int, kind: Kind, target: String, isCloseWait: Bool) {
+    let old = ledger.entries[entry]
+    let (index, remap) = classes.index(kind: kind, target: target, isCloseWait: isCloseWait, at: time)
+    if let remap { ledger.updateAll { $0.follow(remap) } }
+    let from = ledger.entries[entry].classIndex
+    classes[from].open -= 1
+    classes[index].open += 1
+    if old.born == time, !old.marks.contains(.isInitial) { classes[from].openedRate.add(-1, at: time) }
+    classes[index].openedRate.add(old.marks.contains(.isInitial) ? 0 : 1, at: time)
+    let enters = isCloseWait && old.kind == .tcp && !old.marks.contains(.isCloseWait)
+    ledger.update(entry) {
+      $0.kind = kind
+      $0.classIndex = index
+      if isCloseWait { $0.marks.insert(.isCloseWait) } else { $0.marks.remove(.isCloseWait) }
+      // From here on what counts is how long the peer has been gone.
+      if enters {
+        $0.born = time
+        $0.marks.remove(.isInitial)
+      }
+    }
+  }
+}
+
+/// Closes of one class in one poll.
+private struct Bulk {
+  var count = 0
+  private var births: Set<Double> = []
+  private var oldest = 0.0
+
+  mutating func add(born: Double, now: Double) {
+    count += 1
+    births.insert(born)
+    oldest = max(oldest, now - born)
+  }
+
+  /// A collector releases most of what there is, old and young alike. A herd that leaves was born together, and of what
+  /// lives for less than a few censuses all are new at every one.
+  func isRelease(leaving open: Int, interval: Double) -> Bool {
+    count >= 12 && count >= open && births.count >= 6 && oldest > 4 * interval
+  }
+}
+
+extension [LedgerEntry] {
+  fileprivate func binarySearch(_ number: Int32) -> Int? {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].number < number { low = middle + 1 } else { high = middle }
+    }
+    return low < count && self[low].number == number ? low : nil
+  }
+}
+
+// MARK: Judging
+
+extension Detector {
+  /// A class of fewer, of known age, shows nothing yet.
+  private static let fewestOpen: UInt16 = 6
+
+  private mutating func evaluate() -> [DetectionEvent] {
+    var open = [[UInt16]](repeating: [], count: classes.slotCount)
+    var known = [UInt16](repeating: 0, count: classes.slotCount)
+    for entry in ledger.entries where !entry.marks.contains(.isInitial) {
+      let index = Int(entry.classIndex)
+      if open[index].isEmpty { open[index] = [UInt16](repeating: 0, count: AgeHistogram.binCount) }
+      let bin = AgeHistogram.bin(time - entry.born)
+      open[index][bin] = open[index][bin] == .max ? .max : open[index][bin] + 1
+      known[index] = known[index] == .max ? .max : known[index] + 1
+    }
+    var events: [DetectionEvent] = []
+    for index in classes.indices {
+      var judgement: Judgement
+      if known[Int(index)] >= Self.fewestOpen {
+        let survival = Survival(open: open[Int(index)], closed: classes[index].closed)
+        judgement = facts(of: index, survival).judge()
+      } else {
+        judgement = Judgement(verdict: ordinaryVerdict(of: index), suspicion: 0, reason: "too few of known age")
+      }
+      events += settle(index, judgement)
+    }
+    return events
+  }
+
+  private func ordinaryVerdict(of index: UInt16) -> Verdict {
+    if classes[index].isSawtooth { return .sawtooth }
+    return classes[index].closed.total > 0 ? .load : .steady
+  }
+
+  private func facts(of index: UInt16, _ survival: Survival) -> ClassFacts {
+    var births: [Double] = []
+    var unread = 0
+    var oldest: Double?
+    for entry in ledger.entries where entry.classIndex == index && !entry.marks.contains(.isInitial) {
+      oldest = min(oldest ?? entry.born, entry.born)
+      guard time - entry.born >= survival.threshold else { continue }
+      births.append(entry.born)
+      if entry.marks.contains(.hasUnread) { unread += 1 }
+    }
+    births.sort()
+    let record = classes[index]
+    return ClassFacts(
+      kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, open: record.open,
+      closes: record.closed.total, isSawtooth: record.isSawtooth, survival: survival, births: births,
+      pollInterval: censusInterval, isCloseWait: record.isCloseWait, isDeleted: record.isDeleted,
+      hasOneTarget: record.label.isSingle, unreadShare: births.isEmpty ? 0 : Double(unread) / Double(births.count),
+      backlogSlope: record.backlog.slope, mostOpen: record.mostOpen,
+      openedPerSecond: (record.openedRate.perMinute(at: time) ?? 0) / 60,
+      closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest)
+  }
+
+  /// Takes a judgement over, and says what is new.
+  private mutating func settle(_ index: UInt16, _ judgement: Judgement) -> [DetectionEvent] {
+    classes[index].reason = judgement.reason
+    classes[index].suspicion = judgement.suspicion
+    classes[index].verdict = judgement.verdict
+    if let told = classes[index].finding {
+      let left = survivorCount(of: index, until: classes[index].findingUntil)
+      if left * 2 < classes[index].findingPeak {
+        classes[index].finding = nil
+        var last = told
+        last.leaked = left
+        return [.resolved(last, classes[index].bulkCloses > classes[index].bulkClosesWhenTold ? .retracted : .closed)]
+      }
+      classes[index].verdict = .leak
+      classes[index].suspicion = 1
+    }
+    guard judgement.verdict == .leak else { return [] }
+    worstVerdict = .leak
+    let isNew = classes[index].finding == nil
+    let finding = makeFinding(index, judgement, id: classes[index].finding?.id ?? nextFindingID)
+    if isNew { nextFindingID += 1 }
+    classes[index].finding = finding
+    classes[index].findingUntil = judgement.until
+    classes[index].findingPeak = survivorCount(of: index, until: judgement.until)
+    let urgency = finding.urgency
+    defer { classes[index].toldUrgency = max(isNew ? 0 : classes[index].toldUrgency, urgency) }
+    if isNew {
+      classes[index].bulkClosesWhenTold = classes[index].bulkCloses
+      return [.alert(finding)]
+    }
+    return urgency > classes[index].toldUrgency ? [.escalated(finding)] : []
+  }
+
+  private func survivorCount(of index: UInt16, until: Double) -> Int {
+    ledger.entries.count { $0.classIndex == index && $0.born <= until && !$0.marks.contains(.isInitial) }
+  }
+
+  private func makeFinding(_ index: UInt16, _ judgement: Judgement, id: Int) -> Finding {
+    let record = classes[index]
+    let remaining = limits.flatMap { $0.soft < 1 << 40 ? Double($0.soft) - Double(count) : nil }
+    // The number of survivors is Poisson's: 90 % lie within 1.645 standard deviations.
+    let spread = 1.645 / Double(max(judgement.leaked, 1)).squareRoot()
+    let rates = (judgement.perSecond * max(0, 1 - spread))...(judgement.perSecond * (1 + spread))
+    func duration(_ rate: Double) -> Duration? {
+      guard let remaining, rate > 0, remaining / rate < 1e10 else { return nil }
+      return .milliseconds(Int64(max(0, remaining / rate) * 1000))
+    }
+    var interval: ClosedRange<Duration>?
+    if let soonest = duration(rates.upperBound), let latest = duration(rates.lowerBound) { interval = soonest...latest }
+    return Finding(
+      id: id, kind: record.kind, target: record.displayTarget, leaked: judgement.leaked,
+      since: .milliseconds(Int64(judgement.since * 1000)), ratePerHour: judgement.perSecond * 3600,
+      rateInterval: (rates.lowerBound * 3600)...(rates.upperBound * 3600), timeToLimit: duration(judgement.perSecond),
+      timeToLimitInterval: interval, confidence: (judgement.confidence * 1000).rounded() / 1000,
+      evidence: Evidence(record: record, judgement: judgement, moment: moment).sentences(
+        closedAges: record.closed, survivors: entriesOfSurvivors(index, judgement)))
+  }
+
+  private func entriesOfSurvivors(_ index: UInt16, _ judgement: Judgement) -> [LedgerEntry] {
+    ledger.entries.filter { $0.classIndex == index && !$0.marks.contains(.isInitial) && $0.born >= judgement.since }
+  }
+
+  /// `since 14:02`, or `in the last 4 min`.
+  private func moment(_ seconds: Double) -> String {
+    guard let timeOfDay else { return "in the last \(Duration.seconds(time - seconds).inWords)" }
+    return "since \(timeOfDay(.seconds(seconds)))"
+  }
+}
+
+// MARK: What is believed
+
+extension Detector {
+  /// What was found and goes on.
+  package var findings: [Finding] { classes.indices.compactMap { classes[$0].finding }.sorted { $0.id < $1.id } }
+
+  /// The classes, the most suspicious first.
+  package var classReports: [ClassReport] {
+    var oldest: [UInt16: (born: Double, isInitial: Bool)] = [:]
+    for entry in ledger.entries {
+      if let known = oldest[entry.classIndex], known.born <= entry.born { continue }
+      oldest[entry.classIndex] = (entry.born, entry.marks.contains(.isInitial))
+    }
+    return classes.indices.filter { classes[$0].open > 0 }.map { index in
+      let record = classes[index]
+      let first = oldest[index]
+      return ClassReport(
+        kind: record.kind, target: record.displayTarget, open: record.open,
+        openedPerMinute: record.openedRate.perMinute(at: time), closedPerMinute: record.closedRate.perMinute(at: time),
+        oldest: first.map { .milliseconds(Int64((time - $0.born) * 1000)) },
+        oldestIsLowerBound: first?.isInitial ?? false, verdict: record.verdict, suspicion: record.suspicion)
+    }.sorted { ($0.suspicion, $0.open, $1.kind.rawValue) > ($1.suspicion, $1.open, $0.kind.rawValue) }
+  }
+
+  /// What it was, when the watch is over: `leak` if one was told, else what the most telling class did.
+  package var overall: Verdict {
+    if worstVerdict == .leak { return .leak }
+    let order: [Verdict] = [.sawtooth, .warmUp, .step, .load, .steady]
+    let seen = Set(classes.indices.filter { classes[$0].mostOpen > 0 }.map { classes[$0].verdict })
+    return order.first(where: seen.contains) ?? .unknown
+  }
+
+  /// Whether a class looks suspicious enough that offsets, ids and sockets are worth their cost.
+  package var needsCloserLook: Bool { classes.indices.contains { classes[$0].suspicion >= 0.5 } }
+
+  /// What was considered of each class, and why it was accepted or rejected.
+  package var explanations: [String] {
+    classes.indices.filter { classes[$0].mostOpen >= 6 }.map { index in
+      let record = classes[index]
+      let target = record.displayTarget.map { " \($0.printable)" } ?? ""
+      return "\(record.kind.rawValue)\(target): \(record.open) open: \(record.verdict.rawValue): \(record.reason)"
+    }
+  }
+}
+
+extension Finding {
+  /// Rises as time runs out.
+  fileprivate var urgency: Int {
+    guard let left = timeToLimit else { return 0 }
+    switch left {
+    case ..<Duration.seconds(600): return 3
+    case ..<Duration.seconds(3600): return 2
+    case ..<Duration.seconds(86400): return 1
+    default: return 0
+    }
+  }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the facts of a class to a verdict. Each constant stands beside its reason; README.md has the figures behind them.
+
+import Descriptors
+
+/// What is known of a class at one moment.
+struct ClassFacts: Sendable {
+  var kind: Kind
+  var now: Double
+  /// Open descriptors of the whole process, and its soft limit.
+  var processCount: Int
+  var softLimit: UInt64?
+  var open: Int
+  /// How many were seen to be closed.
+  var closes: Int
+  /// Most are closed in bulk.
+  var isSawtooth: Bool
+  var survival: Survival
+  /// When each of the survivors was opened, ascending, in seconds.
+  var births: [Double]
+  /// Usual time between two censuses.
+  var pollInterval: Double
+  var isCloseWait: Bool
+  var isDeleted: Bool
+  /// All members have the very same target.
+  var hasOneTarget: Bool
+  /// TCP connections that this process opened itself: they have address and port of their peer in common.
+  var isToOnePeer: Bool { kind == .tcp && hasOneTarget }
+  /// Part of the survivors that have data which nobody reads.
+  var unreadShare: Double
+  /// Seconds of age per second, where closes lag behind ever more.
+  var backlogSlope: Double?
+  var mostOpen: Int
+  var openedPerSecond: Double
+  var closedPerSecond: Double
+  /// When the oldest of known age was opened.
+  var oldestBirth: Double?
+}
+
+/// What is believed of a class, and why.
+struct Judgement: Sendable {
+  var verdict: Verdict
+  var suspicion: Double
+  var confidence = 0.0
+  var reason: String
+  /// Survivors, and those that are too young to be told from the others.
+  var leaked = 0
+  var perSecond = 0.0
+  var since = 0.0
+  /// Those opened until then are survivors.
+  var until = 0.0
+  /// Survivors opened in the first and in the second half of the time since the first one.
+  var halves = (first: 0, second: 0)
+  /// They are closed, but ever later.
+  var isBacklog = false
+}
+
+/// How plainly a class shows that nobody holds its members on purpose.
+enum Sign: Sendable {
+  /// The peer has hung up: only a close is missing.
+  case abandoned
+  /// Nothing is gained by holding many of these: the same file again and again, files without a name, kernel objects
+  /// without contents, answers that nobody reads.
+  case pointless
+  /// Could be held on purpose: connections of a pool, files of a cache.
+  case none
+}
+
+extension ClassFacts {
+  var sign: Sign {
+    if isCloseWait { return .abandoned }
+    if isDeleted || unreadShare > 0.5 { return .pointless }
+    switch kind {
+    case .file, .directory: return hasOneTarget ? .pointless : .none
+    case .tcp, .udp, .unix, .netlink, .socket, .memfd: return .none
+    default: return .pointless
+    }
+  }
+
+  /// Judges the class.
+  func judge() -> Judgement {
+    if let backlog = judgeBacklog() { return backlog }
+    let weak = min(survival.evidence / Self.enoughEvidence, 1)
+    guard survival.evidence >= Self.enoughEvidence, survival.survivors >= 2, let first = births.first else {
+      return Judgement(
+        verdict: ordinaryVerdict, suspicion: 0.5 * weak,
+        reason: "survivors against ordinary lifetimes: evidence \(rounded(survival.evidence)) of \(Self.enoughEvidence)"
+      )
+    }
+    return judgeSurvivors(since: first)
+  }
+
+  /// What it is when there is no sign of a leak.
+  private var ordinaryVerdict: Verdict {
+    if isSawtooth { return .sawtooth }
+    return closes > 0 ? .load : .steady
+  }
+
+  // MARK: Survivors
+
+  /// e^10 to 1, at one scale of one class. Asked at every poll, of some 40 scales and some 20 classes, a likelihood ratio
+  /// still exceeds 22,000 in fewer than 4 % of processes that have no survivors (Ville's inequality, a union bound) —
+  /// and these then have to pass all that follows.
+  static let enoughEvidence = 10.0
+
+  private func judgeSurvivors(since first: Double) -> Judgement {
+    let count = births.count
+    let span = max(now - survival.threshold - first, pollInterval)
+    let half = first + span / 2
+    let early = births.count { $0 < half }
+    let late = count - early
+    var judgement = Judgement(verdict: .unknown, suspicion: 0.6, reason: "", halves: (early, late))
+    judgement.since = first
+    judgement.until = now - survival.threshold
+    judgement.perSecond = Double(count) / span
+    judgement.leaked = min(open, count + Int(judgement.perSecond * min(survival.threshold, span)))
+
+    // Births must go on: they come at three different times at least, and not ever more rarely.
+    let slots = Set(births.map { Int(($0 - first) / span * 12) }).count
+    let longestGap = zip(births, births.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
+    let silence = now - survival.threshold - (births.last ?? first)
+    if slots < 3 {
+      return judgement.with(.step, 0.3, "\(count) survivors came in \(slots) batch(es) and no more since")
+    }
+    if silence > max(2 * longestGap, 3 * pollInterval) {
+      return judgement.with(
+        .step, 0.3, "no survivor was opened for \(rounded(silence)) s, longer than ever between two")
+    }
+    // A constant rate gives a difference of √n either way.
+    let decline = Double(early - late) / Double(count).squareRoot()
+    if decline > (sign == .none ? 1.5 : 2.0) {
+      return judgement.with(.warmUp, 0.4, "survivors come more rarely: \(early) in the first half, then \(late)")
+    }
+    let need = requirement(perSecond: judgement.perSecond)
+    let watched = now - first
+    if count < need.survivors || watched < need.seconds {
+      let progress = min(Double(count) / Double(need.survivors), watched / need.seconds, 1)
+      return judgement.with(
+        ordinaryVerdict == .sawtooth ? .sawtooth : .unknown, 0.6 + 0.3 * progress,
+        "\(count) of \(need.survivors) survivors, watched for \(rounded(watched)) of \(rounded(need.seconds)) s: "
+          + need.reason)
+    }
+    judgement.confidence = confidence(count, watched, need)
+    return judgement.with(
+      .leak, 1, "\(count) survivors over \(rounded(watched)) s, and they go on coming: \(need.reason)")
+  }
+
+  /// How many survivors, over how long, before a person is told; and what it might be until then.
+  struct Requirement: Sendable {
+    var survivors: Int
+    var seconds: Double
+    var reason: String
+  }
+
+  private func requirement(perSecond: Double) -> Requirement {
+    let toLimit = secondsToLimit(perSecond: perSecond)
+    let isMixture = closes >= 3
+    let count = births.count
+    var need: Requirement
+    switch sign {
+    case .abandoned:
+      need = Requirement(survivors: 8, seconds: 60, reason: "the peers have hung up")
+    case .pointless:
+      // Collectors of busy programs run about once a minute. Fewer survivors could be a program that starts up.
+      let patience = count >= 48 ? 0 : (isMixture ? 0.02 : 0.025) * toLimit
+      need = Requirement(
+        survivors: 12, seconds: max(75, min(patience, 4 * 3600)), reason: "nothing is gained by holding them")
+    case .none where isMixture && (kind == .file || kind == .directory):
+      need = Requirement(
+        survivors: 20, seconds: max(75, min(0.02 * toLimit, 4 * 3600)), reason: "most others were closed soon")
+    case .none where isMixture && isToOnePeer && count >= 48:
+      need = Requirement(survivors: 48, seconds: 75, reason: "more connections to one peer than a pool holds")
+    case .none where isMixture && count >= 64:
+      // Those that come from outside may also be kept open by the other end, for a while.
+      need = Requirement(
+        survivors: 64, seconds: max(75, min(0.02 * toLimit, 1500)), reason: "more than a pool holds")
+    case .none where isMixture:
+      // A pool of some 60 connections fills like a leak, within minutes.
+      need = Requirement(
+        survivors: 24, seconds: max(1200, min(0.05 * toLimit, 2700)), reason: "longer than a pool takes to fill")
+    case .none:
+      // A cache below its limit, a collector before its first run, a client that connects and stays: all look like this.
+      need = Requirement(
+        survivors: 24, seconds: max(90, min(0.25 * toLimit, 24 * 3600)),
+        reason: "none of the class was ever closed, which a cache below its limit shows too")
+    }
+    // Better a doubt told than a limit reached: when it is near there is no time to be sure.
+    need.seconds = min(need.seconds, max(0.6 * toLimit, 8 * pollInterval))
+    need.seconds = max(need.seconds, 8 * pollInterval)
+    return need
+  }
+
+  func secondsToLimit(perSecond: Double) -> Double {
+    guard let softLimit, softLimit < 1 << 40, perSecond > 0 else { return 1e9 }
+    return max(0, Double(softLimit) - Double(processCount)) / perSecond
+  }
+
+  /// Grows with each doubling of what was required.
+  private func confidence(_ count: Int, _ watched: Double, _ need: Requirement) -> Double {
+    let margin = min(Double(count) / Double(need.survivors), watched / need.seconds)
+    let least: Double =
+      switch sign {
+      case .abandoned: 0.97
+      case .pointless: 0.95
+      case .none: closes >= 3 ? 0.93 : 0.85
+      }
+    return 1 - (1 - least) / max(1, margin * margin)
+  }
+
+  // MARK: Backlog
+
+  /// What is opened faster than it is closed, in order: each is closed in the end, and yet there is no end to them.
+  private func judgeBacklog() -> Judgement? {
+    guard let slope = backlogSlope, slope > 0.1, slope < 1, let first = oldestBirth, open >= 24,
+      // Growing still, and by more than a wave of work would leave behind.
+      Double(open) > 0.9 * Double(mostOpen), openedPerSecond > 1.25 * closedPerSecond
+    else { return nil }
+    let perSecond = openedPerSecond - closedPerSecond
+    let watched = Double(open) / perSecond
+    var judgement = Judgement(verdict: .unknown, suspicion: 0.7, reason: "")
+    judgement.since = first
+    judgement.until = now
+    judgement.perSecond = perSecond
+    judgement.leaked = open
+    judgement.isBacklog = true
+    let needed = max(60, min(0.02 * secondsToLimit(perSecond: perSecond), 3600))
+    if watched < needed {
+      return judgement.with(
+        .unknown, 0.7, "a backlog, growing for \(rounded(watched)) of \(rounded(needed)) s that it takes to be sure")
+    }
+    judgement.confidence = 0.9
+    return judgement.with(.leak, 1, "closes lag behind by \(rounded(slope)) s more every second")
+  }
+
+  private func rounded(_ value: Double) -> String {
+    value < 10 ? String((value * 10).rounded() / 10) : String(Int(min(value, 1e15).rounded()))
+  }
+}
+
+extension Judgement {
+  fileprivate func with(_ verdict: Verdict, _ suspicion: Double, _ reason: String) -> Judgement {
+    var copy = self
+    (copy.verdict, copy.suspicion, copy.reason) = (verdict, suspicion, reason)
+    return copy
+  }
+}

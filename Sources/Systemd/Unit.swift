@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which unit a process belongs to. See sd_pid_get_unit(3): it reads the process's cgroup, no systemd need run.
+
+import CSystemd
+import Glibc
+
+/// systemd's units.
+package enum Unit {
+  /// The system unit that a process belongs to, such as `nginx.service`; `nil` if to none, or if it has exited.
+  package static func name(of pid: Int32) -> String? {
+    var name: UnsafeMutablePointer<CChar>?
+    guard unsafe sd_pid_get_unit(pid, &name) >= 0, let found = unsafe name else { return nil }
+    defer { unsafe free(found) }
+    return unsafe String(cString: found)
+  }
+}

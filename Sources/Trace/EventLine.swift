@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a detector says, as JSON, one object a line: docs/trace-format.md.
+
+import Descriptors
+import Detection
+
+/// An event as a line, live or replayed.
+package enum EventLine {
+  /// - Parameter process: who it is about, where more than one is watched.
+  package static func json(
+    _ event: DetectionEvent, at time: Duration, process: (pid: Int32, command: String)? = nil
+  ) -> String {
+    var object = JSONObject()
+    object.add("t", time / .seconds(1))
+    switch event {
+    case .alert(let finding): add("alert", finding, to: &object)
+    case .escalated(let finding): add("escalated", finding, to: &object)
+    case .resolved(let finding, let how):
+      add("resolved", finding, to: &object)
+      object.add("how", how.rawValue)
+    case .notice(let notice):
+      object.add("event", "notice")
+      object.add("type", notice.verdict.rawValue)
+      object.add("kind", notice.kind.rawValue)
+      object.add("target", notice.target)
+      object.add("text", notice.text)
+    }
+    add(process, to: &object)
+    return object.line
+  }
+
+  /// The line that ends a watch or a replay.
+  package static func end(
+    _ verdict: Verdict, at time: Duration, reason: String? = nil, process: (pid: Int32, command: String)? = nil
+  ) -> String {
+    var object = JSONObject()
+    object.add("t", time / .seconds(1))
+    object.add("event", "end")
+    object.add("verdict", verdict == .unknown ? "none" : verdict.rawValue)
+    if let reason { object.add("reason", reason) }
+    add(process, to: &object)
+    return object.line
+  }
+
+  private static func add(_ process: (pid: Int32, command: String)?, to object: inout JSONObject) {
+    guard let process else { return }
+    object.add("pid", process.pid)
+    object.add("comm", process.command)
+  }
+
+  private static func add(_ event: String, _ finding: Finding, to object: inout JSONObject) {
+    object.add("event", event)
+    object.add("type", "leak")
+    object.add("id", finding.id)
+    object.add("kind", finding.kind.rawValue)
+    object.add("target", finding.target)
+    object.add("rate_per_hour", finding.ratePerHour)
+    object.add("rate_interval", json: interval(finding.rateInterval.lowerBound, finding.rateInterval.upperBound))
+    object.add("leaked", finding.leaked)
+    object.add("since", finding.since / .seconds(1))
+    object.add("seconds_to_limit", finding.timeToLimit.map { $0 / .seconds(1) })
+    if let range = finding.timeToLimitInterval {
+      object.add(
+        "seconds_to_limit_interval", json: interval(range.lowerBound / .seconds(1), range.upperBound / .seconds(1)))
+    }
+    object.add("confidence", finding.confidence)
+    object.add("evidence", finding.evidence)
+  }
+
+  private static func interval(_ low: Double, _ high: Double) -> String {
+    "[\(JSONObject.number(low)),\(JSONObject.number(high))]"
+  }
+}

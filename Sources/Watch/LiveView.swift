@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a person sees of a watch: one frame of the live view, and the table of a single look. Pure text, nothing is
+// written here.
+
+import Descriptors
+import Detection
+import Procfs
+
+/// What is known of a watched process, for display.
+package struct ProcessView: Sendable {
+  package var identity: ProcessIdentity
+  package var userName: String
+  package var unit: String?
+  package var count: Int
+  package var limits: Limits
+  /// The count at each poll, oldest first.
+  package var history: [Int] = []
+  package var classes: [ClassReport] = []
+  package var findings: [Finding] = []
+  /// Why it is not watched any more, where that is so.
+  package var ended: String?
+
+  package init(identity: ProcessIdentity, userName: String, unit: String?, count: Int, limits: Limits) {
+    self.identity = identity
+    self.userName = userName
+    self.unit = unit
+    self.count = count
+    self.limits = limits
+  }
+
+  /// `nginx[4711]`.
+  package var name: String { "\(identity.command.printable)[\(identity.pid)]" }
+
+  /// `241 of 1024 (24 %)`.
+  package var usage: String {
+    guard limits.soft != .max, limits.soft > 0 else { return "\(count), no limit" }
+    return "\(count) of \(limits.soft) (\(UInt64(clamping: count) * 100 / limits.soft) %)"
+  }
+
+  /// The classes as a table: the most suspicious first.
+  package func classTable(withRates: Bool) -> TextTable {
+    var columns: [TextTable.Column] = [
+      .init("KIND"), .init("TARGET", isFlexible: true), .init("OPEN", alignRight: true),
+    ]
+    if withRates {
+      columns += [
+        .init("OPENED/MIN", alignRight: true), .init("CLOSED/MIN", alignRight: true),
+        .init("OLDEST", alignRight: true), .init("VERDICT"),
+      ]
+    }
+    var table = TextTable(columns)
+    for report in classes {
+      var cells = [report.kind.rawValue, report.target?.printable ?? "", String(report.open)]
+      if withRates {
+        let oldest = report.oldest.map { (report.oldestIsLowerBound ? ">" : "") + $0.inColumn } ?? ""
+        cells += [
+          report.openedPerMinute?.rateInColumn ?? "", report.closedPerMinute?.rateInColumn ?? "", oldest,
+          report.verdict == .unknown ? "" : report.verdict.rawValue,
+        ]
+      }
+      table.append(cells)
+    }
+    return table
+  }
+}
+
+/// One frame of the live view.
+package struct LiveFrame: Sendable {
+  package var columns: Int
+  package var rows: Int
+  package var style: TextStyle
+
+  package init(columns: Int, rows: Int, style: TextStyle) {
+    self.columns = max(columns, 20)
+    self.rows = max(rows, 6)
+    self.style = style
+  }
+
+  /// The frame's lines, at most as many as there are rows, none wider than the terminal.
+  package func lines(_ processes: [ProcessView], elapsed: Duration) -> [String] {
+    var lines: [String] = []
+    for (index, process) in processes.enumerated() {
+      let left = processes.count - index
+      let room = (rows - 1 - lines.count) / left
+      // Where not even the two head lines of each fit, say how many are missing rather than cut one in half.
+      if room < 3, left > 1, !lines.isEmpty {
+        lines.append(style.dim("… and \(left) more processes".fitted(columns)))
+        break
+      }
+      if index > 0 { lines.append("") }
+      lines += section(process, room: room - (index > 0 ? 1 : 0))
+    }
+    let foot = "watched for \(elapsed.inWords) · Ctrl-C ends"
+    return Array(lines.prefix(rows - 1)) + [style.dim(foot.fitted(columns))]
+  }
+
+  private func section(_ process: ProcessView, room: Int) -> [String] {
+    var lines = head(process)
+    let text = process.findings.flatMap { finding(of: process, $0) }
+    let table = process.classTable(withRates: true).lines(width: columns)
+    // The finding is what the person came for: the table takes what it leaves.
+    let tableRoom = max(0, room - lines.count - min(text.count, max(room - lines.count - 4, 0)))
+    if tableRoom >= 2, !process.classes.isEmpty {
+      lines.append(style.dim(table.title.fitted(columns)))
+      let fitting = table.rows.count <= tableRoom - 1 ? table.rows.count : tableRoom - 2
+      for (row, report) in zip(table.rows, process.classes).prefix(fitting) {
+        lines.append(paint(row.fitted(columns), report.verdict))
+      }
+      if fitting < table.rows.count {
+        let hidden = process.classes.dropFirst(fitting).reduce(0) { $0 + $1.open }
+        lines.append(style.dim("… \(table.rows.count - fitting) more classes, \(hidden) open".fitted(columns)))
+      }
+    }
+    return lines + text.prefix(max(0, room - lines.count))
+  }
+
+  private func head(_ process: ProcessView) -> [String] {
+    var who = "\(process.identity.pid)  \(commandLine(process))"
+    who += "  user \(process.userName.printable)"
+    if let unit = process.unit { who += "  unit \(unit.printable)" }
+    if let ended = process.ended {
+      return [style.bold(who.fitted(columns)), style.warning(ended.fitted(columns))]
+    }
+    let usage = "\(process.usage) open  "
+    let bars = sparkline(process.history, width: min(60, columns - usage.columns))
+    return [style.bold(who.fitted(columns)), (usage + bars).fitted(columns)]
+  }
+
+  /// The name, and the arguments where they say more.
+  private func commandLine(_ process: ProcessView) -> String {
+    let arguments = process.identity.arguments.joined(separator: " ").printable
+    let name = process.identity.command.printable
+    return arguments.isEmpty
+      ? name : arguments.contains(name) ? arguments.fitted(columns / 2) : "\(name)  \(arguments.fitted(columns / 2))"
+  }
+
+  private func finding(of process: ProcessView, _ finding: Finding) -> [String] {
+    let head = "LEAK  \(finding.subject)".fitted(columns)
+    let text = finding.paragraph(limits: process.limits).wrapped(columns - 2)
+    return ["", style.alarm(head)] + text.map { "  " + $0 }
+  }
+
+  private func paint(_ row: String, _ verdict: Verdict) -> String {
+    switch verdict {
+    case .leak: style.alarm(row)
+    case .sawtooth: style.warning(row)
+    default: row
+    }
+  }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of `fdwatch PID`: poll, tell, wait.
+
+import Descriptors
+import Detection
+import Linux
+import Procfs
+
+/// Who is told what a watch sees.
+package protocol WatchReporter {
+  /// The watch has begun: these are watched.
+  mutating func began(_ processes: [ProcessView])
+  /// A process was looked at. Comes after the events of the same poll.
+  mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration)
+  /// The detector changed its mind about a process.
+  mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration)
+  /// A process is not watched any more.
+  mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration)
+  /// All of them have been looked at: the time to draw.
+  mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration)
+  /// The watch is over.
+  mutating func finished(elapsed: Duration)
+  /// Whether it can take no more, as when a disk is full: the watch ends.
+  var isDone: Bool { get }
+}
+
+extension WatchReporter {
+  package mutating func began(_ processes: [ProcessView]) {}
+  package mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration) {}
+  package mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration) {}
+  package mutating func finished(elapsed: Duration) {}
+  package var isDone: Bool { false }
+}
+
+/// Several reporters, told in turn.
+package struct ReporterList: WatchReporter {
+  private var all: [any WatchReporter]
+
+  package init(_ all: [any WatchReporter]) { self.all = all }
+
+  package mutating func began(_ processes: [ProcessView]) { forEach { $0.began(processes) } }
+
+  package mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration) {
+    forEach { $0.polled(processes, index: index, poll: poll, elapsed: elapsed) }
+  }
+
+  package mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
+    forEach { $0.changed(process, event, at: time) }
+  }
+
+  package mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {
+    forEach { $0.ended(process, verdict: verdict, reason: reason, at: time) }
+  }
+
+  package mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration) {
+    forEach { $0.roundEnded(processes, elapsed: elapsed) }
+  }
+
+  package mutating func finished(elapsed: Duration) { forEach { $0.finished(elapsed: elapsed) } }
+
+  private mutating func forEach(_ body: (inout any WatchReporter) -> Void) {
+    for index in all.indices { body(&all[index]) }
+  }
+}
+
+/// How a watch came out.
+package struct WatchOutcome: Sendable, Equatable {
+  /// A leak was told at some time during the watch.
+  package var leakSeen = false
+  /// A process could not be watched to the end, for want of permission or because reading it failed.
+  package var failed = false
+  /// What ended it, if a signal did.
+  package var signal: Signal?
+}
+
+/// A watch over a few processes, until it ends.
+package struct WatchSession: ~Copyable {
+  private let interval: Duration
+  /// How long to watch; without end if `nil`.
+  private let span: Duration?
+  private let untilLeak: Bool
+  private var processes: [WatchedProcess]
+  private var views: [ProcessView]
+  private var isRunning: [Bool]
+  private let start: Instant
+
+  package init(
+    _ processes: [WatchedProcess], views: [ProcessView], interval: Duration, span: Duration?, untilLeak: Bool,
+    start: Instant
+  ) {
+    self.processes = processes
+    self.views = views
+    self.interval = interval
+    self.span = span
+    self.untilLeak = untilLeak
+    self.start = start
+    isRunning = processes.map { _ in true }
+  }
+
+  /// Watches until the processes have gone, the time is over, a signal comes in, or, if asked to, a leak is found.
+  package mutating func run(
+    _ signals: borrowing SignalQueue, _ report: inout some WatchReporter
+  ) throws(SystemCallError) -> WatchOutcome {
+    var outcome = WatchOutcome()
+    var exits = processes.map { try? ExitHandle(pid: $0.identity.pid) }
+    report.began(views)
+    var next = start
+    while true {
+      let elapsed = Instant.now - start
+      for index in processes.indices where isRunning[index] {
+        pollOne(index, elapsed, &outcome, &report)
+      }
+      report.roundEnded(views, elapsed: elapsed)
+      if !isRunning.contains(true) || (untilLeak && outcome.leakSeen) || report.isDone { break }
+      if let span, Instant.now - start >= span { break }
+
+      // Rounds that were missed, as after a suspend, are not made up for.
+      repeat { next = next + interval } while next < .now
+      let deadline = span.map { min(next, start + $0) } ?? next
+      outcome.signal = try wait(signals, until: deadline, &exits, elapsed: { [start] in .now - start }, &report)
+      if outcome.signal != nil { break }
+    }
+    let elapsed = Instant.now - start
+    for index in processes.indices where isRunning[index] {
+      report.ended(views[index], verdict: processes[index].detector.overall, reason: nil, at: elapsed)
+    }
+    report.finished(elapsed: elapsed)
+    return outcome
+  }
+
+  /// Returns a signal that ends the watch, or `nil` when it is time for the next round.
+  private func wait(
+    _ signals: borrowing SignalQueue, until deadline: Instant, _ exits: inout [ExitHandle?], elapsed: () -> Duration,
+    _ report: inout some WatchReporter
+  ) throws(SystemCallError) -> Signal? {
+    while true {
+      let handles = zip(exits, isRunning).compactMap { $1 ? $0 : nil }
+      switch try signals.wait(until: deadline, orExitOf: handles) {
+      case .windowChanged: report.roundEnded(views, elapsed: elapsed())
+      case let signal?: return signal
+      case nil:
+        // Woken early: one of them has exited, and the next round will find it. A handle wakes once only: should it be
+        // that the process lives on (its number was given away before we held it), it would wake us for ever.
+        if Instant.now < deadline { exits = exits.map { _ in nil } }
+        return nil
+      }
+    }
+  }
+
+  private mutating func pollOne(
+    _ index: Int, _ elapsed: Duration, _ outcome: inout WatchOutcome, _ report: inout some WatchReporter
+  ) {
+    let process = processes[index]
+    do {
+      let (poll, events) = try process.poll(at: elapsed)
+      views[index].update(from: process)
+      for event in events { tell(event, of: index, at: poll.time, &outcome, &report) }
+      report.polled(views, index: index, poll: poll, elapsed: elapsed)
+    } catch .gone {
+      end(index, "the process has exited", at: elapsed, &outcome, &report)
+    } catch .zombie {
+      end(index, "the process has exited", at: elapsed, &outcome, &report)
+    } catch {
+      // What was seen until now stands; what comes is unknown, and must not look like an all-clear.
+      outcome.failed = true
+      isRunning[index] = false
+      views[index].ended = error.description
+      report.ended(views[index], verdict: process.detector.overall, reason: error.description, at: elapsed)
+    }
+  }
+
+  private mutating func end(
+    _ index: Int, _ reason: String, at elapsed: Duration, _ outcome: inout WatchOutcome,
+    _ report: inout some WatchReporter
+  ) {
+    let verdict = processes[index].detector.overall
+    for event in processes[index].exited(at: elapsed) { tell(event, of: index, at: elapsed, &outcome, &report) }
+    isRunning[index] = false
+    views[index].ended = reason
+    report.ended(views[index], verdict: verdict, reason: reason, at: elapsed)
+  }
+
+  private func tell(
+    _ event: DetectionEvent, of index: Int, at time: Duration, _ outcome: inout WatchOutcome,
+    _ report: inout some WatchReporter
+  ) {
+    if case .alert = event { outcome.leakSeen = true }
+    report.changed(views[index], event, at: time)
+  }
+}
+
+extension ProcessView {
+  /// Polls that the history line remembers.
+  private static let longestHistory = 600
+
+  package mutating func update(from process: WatchedProcess) {
+    count = process.count
+    limits = process.limits
+    if history.count == Self.longestHistory { history.removeFirst() }
+    history.append(count)
+    classes = process.detector.classReports
+    findings = process.detector.findings
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures and findings in plain words.
+
+import Descriptors
+import Detection
+import Linux
+
+extension Duration {
+  /// `42s`, `17m`, `5h`, `3d`: the same for a column.
+  package var inColumn: String {
+    let parts = inWords.split(separator: " ")
+    guard parts.count == 2, let unit = parts[1].first else { return "years" }
+    return "\(parts[0])\(unit)"
+  }
+}
+
+extension Double {
+  /// A rate for a column: `0`, `0.4`, `12`.
+  package var rateInColumn: String {
+    if self == 0 { return "0" }
+    if self >= 9.95 { return String(Int(rounded())) }
+    let tenths = Int((self * 10).rounded())
+    return tenths == 0 ? "<0.1" : "\(tenths / 10).\(tenths % 10)"
+  }
+}
+
+extension Limits {
+  /// `1024`, or `unlimited`.
+  package var softInWords: String { soft == .max ? "unlimited" : String(soft) }
+}
+
+extension Finding {
+  /// `tcp 10.0.0.5:5432`.
+  package var subject: String { target.map { "\(kind.rawValue) \($0.printable)" } ?? kind.rawValue }
+
+  /// `38/h`, or `12/min` for a fast one.
+  package var rateInWords: String {
+    ratePerHour >= 600 ? "\((ratePerHour / 60).rateInColumn)/min" : "\(ratePerHour.rateInColumn)/h"
+  }
+
+  /// One line: what, where, how fast, how long left.
+  package func headline(of process: String, limits: Limits) -> String {
+    var line = "\(process) leaks \(subject): \(leaked) open that were never closed, +\(rateInWords)"
+    if let left = timeToLimit { line += ", limit of \(limits.softInWords) reached in \(left.inWords)" }
+    return line
+  }
+
+  /// Its evidence and its forecast, as one paragraph.
+  package func paragraph(limits: Limits) -> String { (evidence + [forecast(limits: limits)]).joined(separator: " ") }
+
+  /// How long the soft limit is away.
+  package func forecast(limits: Limits) -> String {
+    guard let left = timeToLimit else {
+      return "It grows by \(rateInWords); the limit of \(limits.softInWords) is not in sight."
+    }
+    var text = "At this rate (\(rateInWords)) the limit of \(limits.softInWords) is reached in \(left.inWords)"
+    if let range = timeToLimitInterval, range.lowerBound.inWords != range.upperBound.inWords {
+      text += " (between \(range.lowerBound.inWords) and \(range.upperBound.inWords))"
+    }
+    return text + "."
+  }
+}
+
+extension Resolution {
+  package var inWords: String {
+    switch self {
+    case .closed: "its descriptors were closed"
+    case .exited: "the process exited"
+    case .retracted: "they were closed after all: it was not a leak"
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// fdwatch replay FILE…: the detector's word on what was recorded.
+
+import ArgumentParser
+import Descriptors
+import Detection
+import Linux
+import Trace
+import Watch
+
+struct ReplayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Run the detector on a recording.",
+    discussion: """
+      Says what a live watch of the same process said, at the same times. Exits with 0 when it has read the recording to \
+      its end, whatever it found, unless --exit-code is given.
+      """
+  )
+
+  @Argument(help: "Recordings: files that fdwatch record has written.")
+  var file: [String]
+
+  @Option(help: "What to print: text, or json (one event a line).")
+  var format = OutputFormat.text
+
+  @Flag(help: "Also print, whenever it changes, what was considered and why it was accepted or rejected.")
+  var explain = false
+
+  @Flag(help: "Exit with 1 if a leak was found.")
+  var exitCode = false
+
+  func run() throws {
+    var leakSeen = false
+    var failed = false
+    for path in file {
+      do {
+        leakSeen = try replay(path) || leakSeen
+      } catch let error as TraceError {
+        complain(error.description.printable)
+        failed = true
+      }
+    }
+    if failed { throw ExitCode(2) }
+    if leakSeen, exitCode { throw ExitCode(1) }
+  }
+
+  private func replay(_ path: String) throws -> Bool {
+    let trace = try TraceReader(path: path)
+    let header = trace.header
+    if format == .text {
+      let title = "\(path.printable): \(header.command.printable)[\(header.pid)], every \(header.interval.seconds) s"
+      emit(TextStyle.forOutput.bold("\(title), from \(header.start.printable)"))
+    }
+    var detector = Detector { "+" + $0.inWords }
+    var state = ReplayState(limits: header.limits)
+    while let poll = try trace.next() {
+      state.take(poll)
+      for event in detector.observe(poll) { tell(event, &state, header) }
+      if explain, poll.isCensus { state.explain(detector, as: format) }
+    }
+    switch format {
+    case .json: emit(EventLine.end(detector.overall, at: state.time))
+    case .text:
+      emit(
+        "\(state.column)  end of the recording: \(state.leakSeen ? "a leak" : "no leak seen"), \(detector.overall.rawValue)"
+      )
+    }
+    return state.leakSeen
+  }
+
+  private func tell(_ event: DetectionEvent, _ state: inout ReplayState, _ header: TraceHeader) {
+    if case .alert = event { state.leakSeen = true }
+    if format == .json { return emit(EventLine.json(event, at: state.time)) }
+    let style = TextStyle.forOutput
+    let limits = state.limits ?? Limits(soft: .max, hard: .max)
+    switch event {
+    case .alert(let finding):
+      emit("\(state.column)  \(style.alarm("LEAK  \(finding.subject)"))  confidence \(finding.confidence)")
+      for line in finding.paragraph(limits: limits).wrapped(100) { emit("            \(line)") }
+    case .escalated(let finding):
+      emit("\(state.column)  \(style.alarm("LEAK, more urgent  \(finding.subject)"))")
+      emit("            \(finding.forecast(limits: limits))")
+    case .resolved(let finding, let how): emit("\(state.column)  over: leak of \(finding.subject): \(how.inWords)")
+    case .notice(let notice): emit("\(state.column)  \(notice.text.printable)")
+    }
+  }
+}
+
+/// What a replay remembers between polls.
+private struct ReplayState {
+  var time = Duration.zero
+  var limits: Limits?
+  var leakSeen = false
+  private var explained: [String: String] = [:]
+
+  init(limits: Limits?) { self.limits = limits }
+
+  mutating func take(_ poll: Poll) {
+    time = poll.time
+    limits = poll.limits ?? limits
+  }
+
+  var column: String { "\(Int(time.seconds)) s".padded(10, alignRight: true) }
+
+  /// Prints the explanations whose words, figures aside, have changed.
+  mutating func explain(_ detector: Detector, as format: OutputFormat) {
+    for line in detector.explanations {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      let words = String(line.filter { !$0.isNumber && $0 != "." })
+      guard let first = parts.first,
+        explained.updateValue(words, forKey: String(first.filter { !$0.isNumber })) != words
+      else { continue }
+      if format == .text { emit("\(column)  considered: \(line)") }
+    }
+  }
+}

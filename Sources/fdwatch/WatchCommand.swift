@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// fdwatch PID…: watch processes now, and tell.
+
+import ArgumentParser
+import Linux
+import Procfs
+import Systemd
+import Watch
+
+struct WatchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "watch",
+    abstract: "Watch processes and tell what leaks (the default command)."
+  )
+
+  @OptionGroup var targets: TargetArguments
+
+  @Option(help: ArgumentHelp("Time between two looks.", valueName: "time"))
+  var interval = TimeSpan("1s", .seconds(1))
+
+  @Option(name: .customLong("for"), help: ArgumentHelp("How long to watch, such as 60s, 5m, 1h.", valueName: "time"))
+  var span: TimeSpan?
+
+  @Option(help: "What to print: text, or json (one event a line).")
+  var format = OutputFormat.text
+
+  @Flag(help: "Send alerts to the journal, too.")
+  var journal = false
+
+  @Flag(help: "Look once, print what is open, and exit.")
+  var once = false
+
+  @Flag(help: "End at the first leak, with status 1.")
+  var untilLeak = false
+
+  func validate() throws {
+    if interval.duration < .milliseconds(10) { throw ValidationError("The shortest --interval is 10ms.") }
+    if once, untilLeak || span != nil { throw ValidationError("--once looks once: it takes no --for or --until-leak.") }
+  }
+
+  func run() throws {
+    let procfs = try openProcfs(targets.root)
+    let found = Found(targets.selectors, in: procfs, interval: interval.duration)
+    for failure in found.failures { complain(failure) }
+    guard !found.processes.isEmpty else { throw ExitCode(2) }
+    if once { return try look(at: found) }
+
+    var reporters: [any WatchReporter] = [reporter()]
+    if journal { reporters.append(JournalReporter()) }
+    var report = ReporterList(reporters)
+    let signals = try SignalQueue()
+    var session = WatchSession(
+      found.processes, views: found.views, interval: interval.duration, span: span?.duration, untilLeak: untilLeak,
+      start: found.start)
+    let outcome = try session.run(signals, &report)
+    if outcome.leakSeen { throw ExitCode(1) }
+    if outcome.failed || !found.failures.isEmpty { throw ExitCode(2) }
+  }
+
+  private func reporter() -> any WatchReporter {
+    if format == .json { return JSONReporter() }
+    if Terminal.isTerminal(1), Host.environment("TERM") != "dumb" { return LiveReporter(style: TextStyle.forOutput) }
+    return LineReporter()
+  }
+
+  private func look(at found: Found) throws {
+    var failed = !found.failures.isEmpty
+    for (process, var view) in zip(found.processes, found.views) {
+      do {
+        _ = try process.poll(at: .zero)
+        view.update(from: process)
+        print(format == .json ? OnceReport(view).json : OnceReport(view).text(style: .forOutput))
+      } catch {
+        complain("\(view.name): \(error)")
+        failed = true
+      }
+    }
+    if failed { throw ExitCode(2) }
+  }
+}
