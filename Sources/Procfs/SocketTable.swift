@@ -37,14 +37,40 @@ package enum SocketTable: String, CaseIterable, Sendable {
   package func forEach(
     in text: [UInt8], where isWanted: (UInt64) -> Bool, _ body: (SocketEntry) -> Void
   ) {
-    var rest = text[...]
-    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? (rest.isEmpty ? nil : rest.endIndex) {
-      let line = rest[..<end]
-      rest = end < rest.endIndex ? rest[(end + 1)...] : rest[rest.endIndex...]
+    let bytes = text.span
+    let column = inodeColumn
+    var start = 0
+    while start < bytes.count {
       // Most lines belong to other processes: the inode is looked at before anything else is taken apart.
-      guard let inode = word(inodeColumn, of: line)?.unsigned(), inode != 0, isWanted(inode) else { continue }
-      if let entry = entry(line, inode: inode) { body(entry) }
+      let (inode, end) = Self.number(inWord: column, from: start, of: bytes)
+      if inode != 0, isWanted(inode), let entry = entry(text[start..<end], inode: inode) { body(entry) }
+      start = end + 1
     }
+  }
+
+  /// The number that is one word of a line, 0 if it is none, and where the line ends.
+  private static func number(inWord wanted: Int, from start: Int, of bytes: Span<UInt8>) -> (number: UInt64, end: Int) {
+    var number: UInt64 = 0
+    var word = -1
+    var isInWord = false
+    var position = start
+    while position < bytes.count {
+      let byte = bytes[position]
+      if byte == UInt8(ascii: "\n") { break }
+      if byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") {
+        isInWord = false
+      } else {
+        if !isInWord { word += 1 }
+        isInWord = true
+        if word == wanted {
+          // A number of more than 32 bits is no inode of a socket.
+          guard byte >= 0x30, byte <= 0x39, number <= UInt64(UInt32.max) else { word = .min; continue }
+          number = number * 10 + UInt64(byte - 0x30)
+        }
+      }
+      position += 1
+    }
+    return (word >= wanted ? number : 0, position)
   }
 
   /// Which word of a line is the inode, counted from 0.
