@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ages in logarithmic bins: all that is kept of descriptors that were closed.
 
-/// How many descriptors reached which age, in bins of half an octave.
+import Glibc
+
+/// How many descriptors were closed at which age, in bins of half an octave.
 ///
 /// Bin `i` holds ages from `0.25 s × √2^i`; the last one all above 37 days. Half an octave is finer than what two polls
 /// can tell of an age below ten intervals, and coarse enough that a day's lifetimes fit in 50 numbers.
@@ -10,8 +12,18 @@ struct AgeHistogram: Sendable, Equatable {
   /// Width of a bin in natural logarithms of age.
   static let width = 0.34657359027997264
 
-  private(set) var counts = [UInt16](repeating: 0, count: binCount)
-  private(set) var total = 0
+  /// Decayed counts; empty until something was closed.
+  private(set) var counts: [Float] = []
+  /// All that were ever closed.
+  private(set) var everClosed = 0
+  private var decayedTo = 0.0
+
+  /// What was closed at age `a` is forgotten over `32 a`, and over an hour at least: survivors of an age are compared
+  /// with what was closed at such ages while they grew old, not with last month.
+  private static let shortestMemory = 3600.0
+  private static let memoryPerAge = 32.0
+  /// Decay is applied when it amounts to something.
+  private static let decayEvery = 120.0
 
   static func bin(_ age: Double) -> Int {
     guard age > 0.25 else { return 0 }
@@ -26,22 +38,48 @@ struct AgeHistogram: Sendable, Equatable {
     return bin % 2 == 0 ? octaves : octaves * 1.4142135623730951
   }
 
-  mutating func add(_ age: Double) {
-    let bin = Self.bin(age)
-    if counts[bin] == .max { halve() }
-    counts[bin] += 1
-    total += 1
+  /// - Parameter time: now, in seconds since the watch began.
+  mutating func add(_ age: Double, at time: Double) {
+    if counts.isEmpty {
+      counts = [Float](repeating: 0, count: Self.binCount)
+      decayedTo = time
+    }
+    decay(to: time)
+    counts[Self.bin(age)] += 1
+    everClosed += 1
+  }
+
+  mutating func decay(to time: Double) {
+    let step = time - decayedTo
+    guard !counts.isEmpty, step >= Self.decayEvery else { return }
+    for bin in counts.indices where counts[bin] > 0 {
+      let kept = counts[bin] * Self.factor(step, bin)
+      counts[bin] = kept < 0.01 ? 0 : kept
+    }
+    decayedTo = time
+  }
+
+  private static func factor(_ step: Double, _ bin: Int) -> Float {
+    Float(exp(-step / max(shortestMemory, memoryPerAge * lowerBound(bin))))
   }
 
   mutating func merge(_ other: AgeHistogram) {
-    while zip(counts, other.counts).contains(where: { Int($0) + Int($1) > Int(UInt16.max) }) { halve() }
-    for bin in counts.indices { counts[bin] = UInt16(clamping: Int(counts[bin]) + Int(other.counts[bin])) }
-    total = counts.reduce(0) { $0 + Int($1) }
+    everClosed += other.everClosed
+    if counts.isEmpty {
+      (counts, decayedTo) = (other.counts, other.decayedTo)
+    } else {
+      for (bin, count) in other.counts.enumerated() { counts[bin] += count }
+    }
   }
 
-  /// Forgets half. What counts is the shape, and the newer half of a long life tells more of the present.
-  private mutating func halve() {
-    for bin in counts.indices { counts[bin] /= 2 }
-    total = counts.reduce(0) { $0 + Int($1) }
+  /// The age within which 95 % of the closes came, in seconds: an upper bound.
+  var ordinaryAge: Double? {
+    let total = counts.reduce(0, +)
+    var seen: Float = 0
+    for (bin, count) in counts.enumerated() {
+      seen += count
+      if seen > 0, seen >= 0.95 * total { return Self.lowerBound(min(bin + 1, Self.binCount - 1)) }
+    }
+    return nil
   }
 }

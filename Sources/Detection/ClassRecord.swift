@@ -48,7 +48,7 @@ struct ClassRecord: Sendable {
   }
 
   /// Most are closed in bulk, and more than once.
-  var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(closed.total) }
+  var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(closed.everClosed) }
 
   mutating func merge(_ other: ClassRecord) {
     label.merge(other.label)
@@ -121,27 +121,26 @@ struct TargetLabel: Sendable, Equatable {
 
 /// Events per minute, over the last minute or so.
 struct Rate: Sendable {
-  private var weight: Float = 0
-  private var lastTime: Float = 0
-  private var elapsed: Float = 0
-  private static let memory: Float = 60
+  private var weight = 0.0
+  private var lastTime = 0.0
+  private var elapsed = 0.0
+  private static let memory = 60.0
 
   /// - Parameters:
   ///   - count: events since the last call.
   ///   - time: of this call, in seconds since the watch began.
   mutating func add(_ count: Int, at time: Double) {
-    let now = Float(time)
-    let step = max(now - lastTime, 0)
-    weight = weight * exp(-step / Self.memory) + Float(count)
+    let step = max(time - lastTime, 0)
+    weight = weight * exp(-step / Self.memory) + Double(count)
     elapsed = min(elapsed + step, 100 * Self.memory)
-    lastTime = now
+    lastTime = time
   }
 
   func perMinute(at time: Double) -> Double? {
-    let step = max(Float(time) - lastTime, 0)
+    let step = max(time - lastTime, 0)
     let seen = 1 - exp(-(elapsed + step) / Self.memory)
     guard seen > 0.01 else { return nil }
-    return Double(weight * exp(-step / Self.memory) / seen)
+    return weight * exp(-step / Self.memory) / seen
   }
 
   mutating func merge(_ other: Rate) {

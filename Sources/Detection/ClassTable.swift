@@ -8,7 +8,7 @@ struct ClassTable: Sendable {
   private var slots: [ClassRecord?] = []
   private var byKey: [String: UInt16] = [:]
   private var patterns = TargetPatterns()
-  private static let most = 64
+  private static let most = 40
 
   var slotCount: Int { slots.count }
   var indices: [UInt16] { slots.indices.filter { slots[$0] != nil }.map { UInt16($0) } }
@@ -82,7 +82,7 @@ struct ClassTable: Sendable {
     }
     var record = ClassRecord(key: key, kind: kind, label: TargetLabel(label))
     record.isCloseWait = isCloseWait
-    record.isDeleted = key.hasSuffix(TargetPatterns.deletedMark) && kind != .memfd
+    record.isDeleted = key.hasSuffix(TargetPatterns.deletedMark) && kind != .memfd && !label.isNamelessFile
     let index: UInt16
     if let free = slots.firstIndex(where: { $0 == nil }) {
       index = UInt16(free)
@@ -147,9 +147,17 @@ struct ClassTable: Sendable {
   }
 }
 
+extension String {
+  /// A file that never had a name (`O_TMPFILE`) always reads `/tmp/#12345 (deleted)`: that says nothing.
+  fileprivate var isNamelessFile: Bool {
+    guard let slash = lastIndex(of: "/") else { return false }
+    return self[slash...].dropFirst().first == "#"
+  }
+}
+
 extension ClassRecord {
   /// Whether nothing of interest has happened in it.
-  var isIdle: Bool { closed.total < 3 }
+  var isIdle: Bool { closed.everClosed < 3 }
 
   /// What a person is shown as the target; `nil` if the kind says it all.
   var displayTarget: String? {

@@ -11,6 +11,8 @@ package struct Detector: Sendable {
   var classes = ClassTable()
   private var limits: Limits?
   private var count = 0
+  /// When the watch began: all times in here are seconds since then, so that only differences of time matter.
+  private var origin: Duration?
   private var time = 0.0
   private var lastCensus: Double?
   /// Usual time between two censuses: a decaying mean.
@@ -25,10 +27,15 @@ package struct Detector: Sendable {
   ///   last 4 min".
   package init(timeOfDay: (@Sendable (Duration) -> String)? = nil) { self.timeOfDay = timeOfDay }
 
+  /// Judging costs more than counting: it may wait while ages hardly grow, but no longer than this.
+  private static let longestPause = 2.0
+
   /// Takes in a poll.
   /// - Returns: what has changed in what is believed, in the order in which it should be told.
   package mutating func observe(_ poll: Poll) -> [DetectionEvent] {
-    time = poll.time / .seconds(1)
+    let origin = origin ?? poll.time
+    self.origin = origin
+    time = (poll.time - origin) / .seconds(1)
     count = poll.count
     if let found = poll.limits { limits = found }
     guard poll.isCensus else { return [] }
@@ -37,9 +44,8 @@ package struct Detector: Sendable {
     lastCensus = time
 
     let events = take(poll, isFirst: isFirst)
-    // Ages grow when nothing else happens, but slowly on the scale of what was seen: then a look now and then is enough.
     guard time >= nextEvaluation else { return events }
-    nextEvaluation = time + max(0.01 * time, 0)
+    nextEvaluation = time + min(0.01 * time, Self.longestPause)
     return events + evaluate()
   }
 
@@ -102,7 +108,7 @@ extension Detector {
       classes[entry.classIndex].open -= 1
       if let heir, heirs[heir].marks.contains(.isRenamed) { continue }
       let age = time - entry.born
-      classes[entry.classIndex].closed.add(age)
+      classes[entry.classIndex].closed.add(age, at: time)
       if !entry.marks.contains(.isInitial) { classes[entry.classIndex].backlog.add(age: age, at: time) }
       deaths[entry.classIndex, default: Bulk()].add(born: entry.born, now: time)
     }
@@ -225,6 +231,7 @@ extension Detector {
     for index in classes.indices {
       var judgement: Judgement
       if known[Int(index)] >= Self.fewestOpen {
+        classes[index].closed.decay(to: time)
         let survival = Survival(open: open[Int(index)], closed: classes[index].closed)
         judgement = facts(of: index, survival).judge()
       } else {
@@ -237,7 +244,7 @@ extension Detector {
 
   private func ordinaryVerdict(of index: UInt16) -> Verdict {
     if classes[index].isSawtooth { return .sawtooth }
-    return classes[index].closed.total > 0 ? .load : .steady
+    return classes[index].closed.everClosed > 0 ? .load : .steady
   }
 
   private func facts(of index: UInt16, _ survival: Survival) -> ClassFacts {
@@ -254,7 +261,7 @@ extension Detector {
     let record = classes[index]
     return ClassFacts(
       kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, open: record.open,
-      closes: record.closed.total, isSawtooth: record.isSawtooth, survival: survival, births: births,
+      closes: record.closed.everClosed, isSawtooth: record.isSawtooth, survival: survival, births: births,
       pollInterval: censusInterval, isCloseWait: record.isCloseWait, isDeleted: record.isDeleted,
       hasOneTarget: record.label.isSingle, unreadShare: births.isEmpty ? 0 : Double(unread) / Double(births.count),
       backlogSlope: record.backlog.slope, mostOpen: record.mostOpen,
@@ -313,10 +320,10 @@ extension Detector {
     if let soonest = duration(rates.upperBound), let latest = duration(rates.lowerBound) { interval = soonest...latest }
     return Finding(
       id: id, kind: record.kind, target: record.displayTarget, leaked: judgement.leaked,
-      since: .milliseconds(Int64(judgement.since * 1000)), ratePerHour: judgement.perSecond * 3600,
+      since: moment(judgement.since), ratePerHour: judgement.perSecond * 3600,
       rateInterval: (rates.lowerBound * 3600)...(rates.upperBound * 3600), timeToLimit: duration(judgement.perSecond),
       timeToLimitInterval: interval, confidence: (judgement.confidence * 1000).rounded() / 1000,
-      evidence: Evidence(record: record, judgement: judgement, moment: moment).sentences(
+      evidence: Evidence(record: record, judgement: judgement, moment: wording).sentences(
         closedAges: record.closed, survivors: entriesOfSurvivors(index, judgement)))
   }
 
@@ -324,10 +331,12 @@ extension Detector {
     ledger.entries.filter { $0.classIndex == index && !$0.marks.contains(.isInitial) && $0.born >= judgement.since }
   }
 
+  private func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + .milliseconds(Int64(seconds * 1000)) }
+
   /// `since 14:02`, or `in the last 4 min`.
-  private func moment(_ seconds: Double) -> String {
+  private func wording(_ seconds: Double) -> String {
     guard let timeOfDay else { return "in the last \(Duration.seconds(time - seconds).inWords)" }
-    return "since \(timeOfDay(.seconds(seconds)))"
+    return "since \(timeOfDay(moment(seconds)))"
   }
 }
 

@@ -35,8 +35,11 @@ struct Evidence {
   private func opening(_ closed: AgeHistogram) -> String {
     let opened = record.isCloseWait ? "whose peers hung up" : "opened"
     let text = "\(subject(judgement.leaked)) \(opened) \(moment(judgement.since)) were never closed"
-    guard closed.total >= 3, let age = closed.ordinaryAge else { return text + "; nor was any other of that kind." }
-    return text + "; others of that kind were closed within \(Duration.seconds(age).inWords) (\(closed.total) of them)."
+    guard closed.everClosed >= 3, let age = closed.ordinaryAge else {
+      return text + "; nor was any other of that kind."
+    }
+    return text
+      + "; others of that kind were closed within \(Duration.seconds(age).inWords) (\(closed.everClosed) of them)."
   }
 
   private var backlog: String {
@@ -51,19 +54,6 @@ struct Evidence {
     if unread * 2 > survivors.count { return "\(unread) of them hold data that nobody reads." }
     if record.label.isSingle, record.kind == .file || record.kind == .directory {
       return "It is the same \(record.kind.rawValue) each time, opened again while the earlier ones stay open."
-    }
-    return nil
-  }
-}
-
-extension AgeHistogram {
-  /// The age within which 95 % of the closes came, in seconds: an upper bound.
-  var ordinaryAge: Double? {
-    guard total > 0 else { return nil }
-    var seen = 0
-    for (bin, count) in counts.enumerated() {
-      seen += Int(count)
-      if seen * 20 >= total * 19 { return Self.lowerBound(min(bin + 1, Self.binCount - 1)) }
     }
     return nil
   }

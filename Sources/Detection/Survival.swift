@@ -16,7 +16,7 @@ struct Survival: Sendable, Equatable {
   /// Open ones of known age beyond it.
   var survivors = 0
   /// Closes beyond it.
-  var closes = 0
+  var closes = 0.0
   /// Natural logarithm of the likelihood ratio: immortal survivors against the ordinary hazard going on.
   var evidence = 0.0
 
@@ -28,7 +28,9 @@ struct Survival: Sendable, Equatable {
   /// Beyond the scale the hazard may be half of what it was before it counts as fallen.
   private static let tolerance = 0.5
   /// Closes in two octaves that are enough for a hazard.
-  private static let fewestCloses = 3
+  private static let fewestCloses = 3.0
+  /// Less than half a close, long ago, is none.
+  private static let negligible = 0.5
   /// Bins over which a hazard is taken: two octaves.
   private static let window = 4
 
@@ -36,7 +38,7 @@ struct Survival: Sendable, Equatable {
   ///   - open: ages of those open now, where known.
   ///   - closed: ages at which others were closed.
   init(open: [UInt16], closed: AgeHistogram) {
-    let closed = closed.counts
+    let closed = closed.counts.isEmpty ? [Float](repeating: 0, count: open.count) : closed.counts
     // Time at risk in each bin, in units of log age: whole for those who went beyond it, half for those who stayed in.
     var atRisk = [Double](repeating: 0, count: open.count)
     var beyond = 0.0
@@ -48,11 +50,11 @@ struct Survival: Sendable, Equatable {
     let ordinary = Self.ordinaryHazards(closed, atRisk)
     var exposure = 0.0
     var survivors = 0
-    var closes = 0
+    var closes = 0.0
     for bin in open.indices.reversed() {
       exposure += atRisk[bin]
       survivors += Int(open[bin])
-      closes += Int(closed[bin])
+      closes += Double(closed[bin])
       guard survivors > 0, bin > 0 else { continue }
       let evidence = Self.evidence(closes: closes, exposure: exposure, ordinary: ordinary[bin])
       // On equal terms the older scale: it names the survivors more cleanly.
@@ -62,7 +64,7 @@ struct Survival: Sendable, Equatable {
     }
   }
 
-  private init(_ threshold: Double, _ survivors: Int, _ closes: Int, _ evidence: Double) {
+  private init(_ threshold: Double, _ survivors: Int, _ closes: Double, _ evidence: Double) {
     self.threshold = threshold
     self.survivors = survivors
     self.closes = closes
@@ -70,28 +72,28 @@ struct Survival: Sendable, Equatable {
   }
 
   /// For each bin, the highest log-hazard that was seen at younger ages; `nil` where there were too few closes.
-  private static func ordinaryHazards(_ closed: [UInt16], _ atRisk: [Double]) -> [Double?] {
+  private static func ordinaryHazards(_ closed: [Float], _ atRisk: [Double]) -> [Double?] {
     var highest: Double?
     return closed.indices.map { bin in
       defer {
         let bins = max(0, bin - window + 1)...bin
-        let closes = bins.reduce(0) { $0 + Int(closed[$1]) }
+        let closes = bins.reduce(0) { $0 + Double(closed[$1]) }
         let risk = bins.reduce(0) { $0 + atRisk[$1] }
-        if closes >= fewestCloses, risk > 0 { highest = max(highest ?? 0, Double(closes) / risk) }
+        if closes >= fewestCloses, risk > 0 { highest = max(highest ?? 0, closes / risk) }
       }
       return highest
     }
   }
 
   /// Log-likelihood ratio of two Poisson rates of closes per unit of log age: the one seen against the ordinary one.
-  private static func evidence(closes: Int, exposure: Double, ordinary: Double?) -> Double {
+  private static func evidence(closes: Double, exposure: Double, ordinary: Double?) -> Double {
     var expected = ordinary.map { min($0, highestHazard) * tolerance } ?? 0
-    // With not one close beyond the scale, a class in which hardly any is closed has a hazard to be compared with too.
-    if closes == 0 { expected = max(expected, priorHazard) }
+    // With next to no close beyond the scale, a class in which hardly any is closed has a hazard to be compared with too.
+    if closes < Self.negligible { expected = max(expected, priorHazard) }
     guard expected > 0, exposure > 0 else { return 0 }
-    let seen = Double(closes) / exposure
+    let seen = closes / exposure
     guard seen < expected else { return 0 }
-    let loss = closes == 0 ? 0 : Double(closes) * log(seen / expected)
+    let loss = closes > 0 ? closes * log(seen / expected) : 0
     return loss + (expected - seen) * exposure
   }
 }

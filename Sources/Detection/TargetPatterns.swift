@@ -15,7 +15,7 @@ struct TargetPatterns: Sendable {
 
   /// Beginnings, as the text of their pattern.
   private var nodes: [String: Node] = [:]
-  private static let mostNodes = 160
+  private static let mostNodes = 96
 
   /// The pattern of a name, and the beginning whose followers were found to vary by this very name, if one was: the
   /// patterns that continue it have to be made anew.
