@@ -16,6 +16,13 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// The tests of a module.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources,
+    swiftSettings: [.swiftLanguageMode(.v6)])
+}
+
 let package = Package(
   name: "fdwatch",
   products: [.executable(name: "fdwatch", targets: ["fdwatch"])],
@@ -46,5 +53,7 @@ let package = Package(
 
     // Tests. A child that opens, leaks and closes on request.
     .executableTarget(name: "fdfactory", path: "Tests/fdfactory"),
+    tests("Detection", ["Descriptors", "Trace"]),
+    tests("Trace", ["Descriptors", "Detection"]),
   ]
 )

@@ -25,8 +25,7 @@ struct ClassRecord: Sendable {
   /// How many were closed in these.
   var closedInBulk = 0
   var isToldSawtooth = false
-  /// The smallest number open since the watch began, and the largest.
-  var leastOpen = Int.max
+  /// The largest number open since the watch began.
   var mostOpen = 0
 
   var verdict = Verdict.unknown
@@ -40,6 +39,10 @@ struct ClassRecord: Sendable {
   var findingPeak = 0
   var toldUrgency = 0
   var bulkClosesWhenTold = 0
+
+  /// A place that no class has.
+  static let vacant = ClassRecord(key: "", kind: .anon, label: TargetLabel(""))
+  var isVacant: Bool { key.isEmpty }
 
   init(key: String, kind: Kind, label: TargetLabel) {
     self.key = key
@@ -58,7 +61,6 @@ struct ClassRecord: Sendable {
     closedRate.merge(other.closedRate)
     bulkCloses = max(bulkCloses, other.bulkCloses)
     closedInBulk += other.closedInBulk
-    leastOpen = min(leastOpen, other.leastOpen)
     mostOpen = max(mostOpen, other.mostOpen)
     if finding == nil {
       finding = other.finding

@@ -5,26 +5,17 @@ import Descriptors
 
 /// The classes of one process.
 struct ClassTable: Sendable {
-  private var slots: [ClassRecord?] = []
+  private var slots: [ClassRecord] = []
   private var byKey: [String: UInt16] = [:]
   private var patterns = TargetPatterns()
   private static let most = 40
 
   var slotCount: Int { slots.count }
-  var indices: [UInt16] { slots.indices.filter { slots[$0] != nil }.map { UInt16($0) } }
+  var indices: some Sequence<UInt16> { slots.indices.lazy.filter { !slots[$0].isVacant }.map { UInt16($0) } }
 
   subscript(index: UInt16) -> ClassRecord {
-    get {
-      // Entries and slots change together: an index without a class would be our own bug.
-      guard let record = slots[Int(index)] else { preconditionFailure("no class \(index)") }
-      return record
-    }
-    _modify {
-      var record = self[index]
-      slots[Int(index)] = nil
-      yield &record
-      slots[Int(index)] = record
-    }
+    get { slots[Int(index)] }
+    _modify { yield &slots[Int(index)] }
   }
 
   /// The class of a descriptor, made if there is none yet.
@@ -84,7 +75,7 @@ struct ClassTable: Sendable {
     record.isCloseWait = isCloseWait
     record.isDeleted = key.hasSuffix(TargetPatterns.deletedMark) && kind != .memfd && !label.isNamelessFile
     let index: UInt16
-    if let free = slots.firstIndex(where: { $0 == nil }) {
+    if let free = slots.firstIndex(where: \.isVacant) {
       index = UInt16(free)
       slots[free] = record
     } else {
@@ -101,7 +92,7 @@ struct ClassTable: Sendable {
       return false
     }
     byKey[self[index].key] = nil
-    slots[Int(index)] = nil
+    slots[Int(index)] = .vacant
     return true
   }
 
@@ -109,7 +100,7 @@ struct ClassTable: Sendable {
   private mutating func merge(below beginning: String?) -> [UInt16: UInt16]? {
     guard let beginning else { return nil }
     var remap: [UInt16: UInt16] = [:]
-    for index in indices {
+    for index in Array(indices) {
       let old = self[index].key
       let new = TargetPatterns.widened(old, below: beginning)
       if new == old { continue }
@@ -117,7 +108,7 @@ struct ClassTable: Sendable {
       if let other = byKey[new] {
         let record = self[index]
         self[other].merge(record)
-        slots[Int(index)] = nil
+        slots[Int(index)] = .vacant
         remap[index] = other
       } else {
         self[index].key = new
@@ -130,7 +121,7 @@ struct ClassTable: Sendable {
   /// Counts what was opened, by class.
   mutating func countOpened(_ opened: [LedgerEntry], at time: Double, isFirst: Bool) {
     if isFirst {
-      for index in indices { self[index].openedRate.add(0, at: time) }
+      for index in slots.indices { slots[index].openedRate.add(0, at: time) }
       return
     }
     var counts: [UInt16: Int] = [:]
@@ -138,11 +129,9 @@ struct ClassTable: Sendable {
     for (index, count) in counts { self[index].openedRate.add(count, at: time) }
   }
 
-  mutating func noteExtremes() {
-    for index in indices {
-      let open = self[index].open
-      if open > self[index].mostOpen { self[index].mostOpen = open }
-      if open < self[index].leastOpen { self[index].leastOpen = open }
+  mutating func noteMostOpen() {
+    for index in slots.indices where slots[index].open > slots[index].mostOpen {
+      slots[index].mostOpen = slots[index].open
     }
   }
 }

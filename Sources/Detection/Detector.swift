@@ -51,7 +51,7 @@ package struct Detector: Sendable {
 
   /// The process has exited: what was found ends with it.
   package mutating func processExited(at time: Duration) -> [DetectionEvent] {
-    classes.indices.compactMap { index in
+    Array(classes.indices).compactMap { index in
       guard let finding = classes[index].finding else { return nil }
       classes[index].finding = nil
       return .resolved(finding, .exited)
@@ -82,7 +82,7 @@ extension Detector {
       if let index = ledger.index(of: moved.number) { ledger.update(index) { $0.marks.insert(.hasMoved) } }
     }
     takeSockets(poll)
-    classes.noteExtremes()
+    classes.noteMostOpen()
     return events
   }
 
@@ -228,7 +228,7 @@ extension Detector {
       known[index] = known[index] == .max ? .max : known[index] + 1
     }
     var events: [DetectionEvent] = []
-    for index in classes.indices {
+    for index in Array(classes.indices) {
       var judgement: Judgement
       if known[Int(index)] >= Self.fewestOpen {
         classes[index].closed.decay(to: time)

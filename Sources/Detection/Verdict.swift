@@ -42,6 +42,24 @@ package struct Finding: Sendable, Equatable {
   package var confidence: Double
   /// Two or three sentences that an engineer on call can check.
   package var evidence: [String]
+
+  package init(
+    id: Int, kind: Kind, target: String?, leaked: Int, since: Duration, ratePerHour: Double,
+    rateInterval: ClosedRange<Double>, timeToLimit: Duration?, timeToLimitInterval: ClosedRange<Duration>?,
+    confidence: Double, evidence: [String]
+  ) {
+    self.id = id
+    self.kind = kind
+    self.target = target
+    self.leaked = leaked
+    self.since = since
+    self.ratePerHour = ratePerHour
+    self.rateInterval = rateInterval
+    self.timeToLimit = timeToLimit
+    self.timeToLimitInterval = timeToLimitInterval
+    self.confidence = confidence
+    self.evidence = evidence
+  }
 }
 
 /// A change of what the detector believes.
@@ -72,6 +90,13 @@ package struct Notice: Sendable, Equatable {
   package var target: String?
   package var verdict: Verdict
   package var text: String
+
+  package init(kind: Kind, target: String?, verdict: Verdict, text: String) {
+    self.kind = kind
+    self.target = target
+    self.verdict = verdict
+    self.text = text
+  }
 }
 
 /// A class as a table shows it.
@@ -89,4 +114,19 @@ package struct ClassReport: Sendable, Equatable {
   package var verdict: Verdict
   /// 0…1: what the table is sorted by.
   package var suspicion: Double
+
+  package init(
+    kind: Kind, target: String?, open: Int, openedPerMinute: Double?, closedPerMinute: Double?, oldest: Duration?,
+    oldestIsLowerBound: Bool, verdict: Verdict, suspicion: Double
+  ) {
+    self.kind = kind
+    self.target = target
+    self.open = open
+    self.openedPerMinute = openedPerMinute
+    self.closedPerMinute = closedPerMinute
+    self.oldest = oldest
+    self.oldestIsLowerBound = oldestIsLowerBound
+    self.verdict = verdict
+    self.suspicion = suspicion
+  }
 }
