@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# What one does with this repository. `make` alone lists it.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# Without the toolchain's libraries it runs where Swift is not installed; without symbols it is half the size.
+release_flags := -c release --static-swift-stdlib -Xlinker -s
+binary := .build/release/fdwatch
+swift_files := Package.swift Sources Tests $(wildcard Benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help toolchain deps build demo test bench install format lint clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+toolchain:
+	@command -v $(SWIFT) >/dev/null || { \
+	  echo "There is no '$(SWIFT)' here: fdwatch needs a Swift toolchain, 6.2 or newer (https://www.swift.org/install)." >&2; \
+	  exit 1; }
+
+deps: ## install what is missing for build and tests (Debian packages)
+	@packaging/install-deps.sh build test
+
+build: toolchain ## build a release: .build/release/fdwatch
+	$(SWIFT) build $(release_flags) --product fdwatch
+
+demo: toolchain ## install what is missing, build, and watch a leaking server until the alert
+	@packaging/install-deps.sh build demo
+	@$(MAKE) --no-print-directory build
+	@Demo/run.sh $(binary)
+
+# The other runner would close with "0 tests": there is no XCTest here.
+test: toolchain deps ## install what is missing, build, and run all tests
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --disable-xctest
+
+bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some minutes
+	@packaging/install-deps.sh build bench
+	@$(MAKE) --no-print-directory build
+	$(SWIFT) run -c release --package-path Benchmarks
+
+install: ## install what `make build` made (PREFIX=/usr/local, DESTDIR=)
+	@test -x $(binary) || { echo "Run 'make build' first." >&2; exit 1; }
+	install -D -m 755 $(binary) $(DESTDIR)$(PREFIX)/bin/fdwatch
+
+format: toolchain ## format all Swift files in place
+	$(SWIFT) format --in-place --parallel --recursive $(swift_files)
+
+lint: toolchain ## check format and style
+	$(SWIFT) format lint --strict --parallel --recursive $(swift_files)
+	@for script in .ci/run Demo/run.sh Tests/bed/*.sh packaging/*.sh; do bash -n "$$script" || exit 1; done
+
+clean: ## remove what was built
+	rm -rf .build Benchmarks/.build

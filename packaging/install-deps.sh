@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing of what fdwatch is built, tested and tried with. The one place that lists it.
+#
+#   install-deps.sh [build] [test] [demo] [bench]        what it is wanted for; build by default
+#
+# Looks for what a package gives rather than for the package: so it also serves where there is no apt-get, and then
+# says what to install. Asks for root's rights only if something is missing.
+set -euo pipefail
+
+has() { # COMMAND...: all of them
+    local name
+    for name; do command -v "$name" >/dev/null || return 1; done
+}
+has_library() { has pkg-config && pkg-config --exists "$1"; }
+
+missing=()
+need() { # PACKAGE TEST...
+    local package=$1
+    shift
+    "$@" || missing+=("$package")
+}
+
+has_journald() { has journalctl && { [ -x /usr/lib/systemd/systemd-journald ] || [ -x /lib/systemd/systemd-journald ]; }; }
+
+for purpose in "${@:-build}"; do
+    case $purpose in
+    build)
+        need pkg-config has pkg-config
+        need libsystemd-dev has_library libsystemd
+        need zlib1g-dev has_library zlib
+        ;;
+    test)
+        need systemd has_journald # some tests start a journald of their own
+        need util-linux has unshare nsenter setpriv
+        need mount has mount
+        need iproute2 has ip
+        ;;
+    demo) need python3 has python3 ;;
+    bench)
+        need lsof has lsof
+        need util-linux-extra has lsfd
+        ;;
+    *)
+        echo "usage: $0 [build] [test] [demo] [bench]" >&2
+        exit 64
+        ;;
+    esac
+done
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+if ! has apt-get; then
+    echo "Missing, by the names of Debian's packages: ${missing[*]}. Please install them; there is no apt-get here." >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! has sudo; then
+        echo "Missing: ${missing[*]}. As root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "Installing by apt-get what is missing: ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+# A fresh machine has no lists yet.
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
