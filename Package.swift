@@ -38,7 +38,8 @@ let package = Package(
     module("Descriptors"),
     module("Linux", ["CLinux"]),
     module("Procfs", ["Descriptors", "Linux"]),
-    module("Detection", ["Descriptors"]),
+    .target(
+      name: "Detection", dependencies: ["Descriptors"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Systemd", ["CSystemd"]),
     module("Watch", ["Procfs", "Detection", "Trace", "Systemd"]),
