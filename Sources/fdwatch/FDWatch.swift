@@ -8,18 +8,28 @@ struct FDWatch: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fdwatch",
     abstract: "Finds file descriptor leaks of running processes.",
+    usage: """
+      fdwatch [--once] [--for <time>] [--until-leak] [--format json] <pid> ...
+      fdwatch --comm <name> | --unit <name>
+      fdwatch record <pid> -o <file>
+      fdwatch replay [--explain] <file> ...
+      """,
     discussion: """
-      fdwatch PID watches a process and tells whether it leaks descriptors: which kind, to what, how fast, and when it \
-      will reach its limit. It needs no change to the process and does not stop it.
+      Watches a process and tells whether it leaks descriptors: which kind, to \
+      what, how fast, and when it will reach its limit. The process needs no \
+      change and is not stopped.
 
       Examples:
-        fdwatch 4711                          watch until it exits or Ctrl-C
-        fdwatch --comm nginx --for 5m         all processes of that name, for five minutes
-        fdwatch --unit nginx.service --once   what they have open now
-        fdwatch 4711 --until-leak             beside a test: exit 1 as soon as it leaks
-        fdwatch record 4711 -o busy.jsonl.gz  keep what was seen, to replay it elsewhere
+        fdwatch 4711                        until it exits or Ctrl-C
+        fdwatch --comm nginx --for 5m       all of that name, for 5 minutes
+        fdwatch --unit nginx --once         what they have open now
+        fdwatch 4711 --until-leak           beside a test: 1 if it leaks
+        fdwatch record 4711 -o run.gz       keep what was seen
 
-      Exit status: 0 no leak was seen, 1 a leak, 2 a process could not be watched, 64 wrong usage.
+      Exit status: 0 no leak was seen, 1 a leak, 2 a process could not be \
+      watched, 64 wrong usage.
+
+      All options of the watch: fdwatch help watch
       """,
     version: "0.1.0",
     subcommands: [WatchCommand.self, RecordCommand.self, ReplayCommand.self],

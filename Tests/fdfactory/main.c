@@ -28,6 +28,8 @@
 //   limit SOFT       ok            The soft limit of the number of descriptors.
 //   churn MS         ok            And, MS milliseconds later, `churned COUNT`: so often has a thread opened and closed
 //                                  a descriptor of /dev/null. One churn at a time.
+//   leak KIND MS N  ok            Then one every MS milliseconds until there are N (or no more can be had), and at last
+//                                  `leaked COUNT`. They are closed only by the end of the process.
 //   exit CODE                      No answer.
 //
 // Whatever else goes wrong is `error …`, with the ERRNO's name as the last word if there is one. It ends with 0 when
@@ -593,6 +595,49 @@ static int start(void *(*body)(void *), void *argument) {
   return error;
 }
 
+/// What a leak was asked to do.
+struct leak {
+  const struct kind *kind;
+  long pause;
+  long count;
+};
+
+/// The pace is the point: what watches it needs time to see it grow.
+static void *leak(void *argument) {
+  struct leak *order = argument;
+  long made_count = 0;
+  struct made made;
+  while (made_count < order->count && order->kind->make(&made) == 0) {
+    made_count += made.count;
+    // Its descriptors are nobody's: they stay open until the process ends.
+    free(made.path);
+    const struct timespec pause = {order->pause / 1000, order->pause % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+  }
+  free(order);
+  answer("leaked %ld", made_count);
+  return NULL;
+}
+
+static void do_leak(char **rest) {
+  struct leak *order = must(calloc(1, sizeof *order));
+  order->kind = parse_kind(next_word(rest));
+  if (!order->kind || !parse_number(next_word(rest), 0, 3600000, &order->pause)
+      || !parse_number(next_word(rest), 1, most_descriptors, &order->count) || !end_of_words(rest)) {
+    free(order);
+    return;
+  }
+  flockfile(stdout);
+  errno = start(leak, order);
+  if (errno == 0) {
+    answer("ok");
+  } else {
+    free(order);
+    answer_error("leak");
+  }
+  funlockfile(stdout);
+}
+
 static void do_churn(char **rest) {
   long duration;
   if (!parse_number(next_word(rest), 0, 3600000, &duration) || !end_of_words(rest)) return;
@@ -637,6 +682,7 @@ static const struct {
   {"reap", do_reap},
   {"limit", do_limit},
   {"churn", do_churn},
+  {"leak", do_leak},
   {"exit", do_exit},
 };
 
