@@ -87,17 +87,13 @@ import Glibc
       return try nilIfGone(.last("openat"))
     }
     let opened = Descriptor(owning: file)
+    // procfs gives a small file in one read: what leaves room in the buffer was all.
     var filled = 0
-    while true {
-      if filled == Self.bufferSize { throw SystemCallError("read", errno: EFBIG) }
-      let got = unsafe read(opened.number, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
-      if got < 0 {
-        if errno == EINTR { continue }
-        return try nilIfGone(.last("read"))
-      }
-      if got == 0 { break }
-      filled += got
-    }
+    repeat {
+      filled = unsafe read(opened.number, buffer.baseAddress, buffer.count)
+    } while filled < 0 && errno == EINTR
+    if filled < 0 { return try nilIfGone(.last("read")) }
+    if filled == Self.bufferSize { throw SystemCallError("read", errno: EFBIG) }
     return unsafe body(Span(_unsafeBytes: buffer[..<filled]))
   }
 
