@@ -39,8 +39,7 @@ test: toolchain deps ## install what is missing, build, and run all tests
 
 bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some minutes
 	@packaging/install-deps.sh build bench
-	@$(MAKE) --no-print-directory build
-	$(SWIFT) run -c release --package-path Benchmarks
+	@Benchmarks/run.sh
 
 install: ## install what `make build` made (PREFIX=/usr/local, DESTDIR=)
 	@test -x $(binary) || { echo "Run 'make build' first." >&2; exit 1; }

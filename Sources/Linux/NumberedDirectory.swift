@@ -10,17 +10,18 @@ import Glibc
 /// buffer as digits, and what comes back is handed out as bytes.
 @safe package struct NumberedDirectory: ~Copyable {
   private let directory: Descriptor
-  private let buffer: UnsafeMutableRawBufferPointer
+  private let base: UnsafeMutableRawPointer
+  private var buffer: UnsafeMutableRawBufferPointer { unsafe .init(start: base, count: Self.bufferSize) }
 
   /// Larger than any link (`PATH_MAX`), and some 1,300 entries of a directory a call.
   private static let bufferSize = 32 << 10
 
   package init(_ name: String, in parent: borrowing Descriptor) throws(SystemCallError) {
     directory = try Descriptor(reading: name, in: parent)
-    unsafe buffer = .allocate(byteCount: Self.bufferSize, alignment: 16)
+    unsafe base = .allocate(byteCount: Self.bufferSize, alignment: 16)
   }
 
-  deinit { unsafe buffer.deallocate() }
+  deinit { unsafe base.deallocate() }
 
   /// The numbers of all entries, appended in the order that the kernel lists them: ascending in `fd/`.
   ///
@@ -29,7 +30,7 @@ import Glibc
     if lseek(directory.number, 0, SEEK_SET) != 0 { throw .last("lseek") }
     while true {
       let filled = try retrying("getdents64") {
-        unsafe fdwatch_getdents64(directory.number, buffer.baseAddress, buffer.count)
+        unsafe fdwatch_getdents64(directory.number, base, Self.bufferSize)
       }
       if filled == 0 { return }
       // struct linux_dirent64 of getdents(2): ino 8, off 8, reclen 2, type 1, name.
@@ -65,10 +66,8 @@ import Glibc
     _ number: Int32, _ body: (Span<UInt8>) -> Result
   ) throws(SystemCallError) -> Result? {
     let name = unsafe write(number)
-    let text = unsafe buffer[16...]
-    let count = unsafe text.withMemoryRebound(to: CChar.self) {
-      unsafe readlinkat(directory.number, name, $0.baseAddress!, $0.count)
-    }
+    let text = unsafe base.advanced(by: 16).assumingMemoryBound(to: CChar.self)
+    let count = unsafe readlinkat(directory.number, name, text, Self.bufferSize - 16)
     if count < 0 {
       return try nilIfGone(.last("readlinkat"))
     }
@@ -90,7 +89,7 @@ import Glibc
     // procfs gives a small file in one read: what leaves room in the buffer was all.
     var filled = 0
     repeat {
-      filled = unsafe read(opened.number, buffer.baseAddress, buffer.count)
+      filled = unsafe read(opened.number, base, Self.bufferSize)
     } while filled < 0 && errno == EINTR
     if filled < 0 { return try nilIfGone(.last("read")) }
     if filled == Self.bufferSize { throw SystemCallError("read", errno: EFBIG) }
@@ -121,8 +120,7 @@ import Glibc
       unsafe buffer[start] = UInt8(48 + value % 10)
       value /= 10
     } while value > 0
-    // The buffer was allocated with a size, so it has a base address.
-    return unsafe UnsafePointer(buffer.baseAddress!.advanced(by: start).assumingMemoryBound(to: CChar.self))
+    return unsafe UnsafePointer(base.advanced(by: start).assumingMemoryBound(to: CChar.self))
   }
 }
 

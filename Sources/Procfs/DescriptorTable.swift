@@ -227,31 +227,26 @@ extension DescriptorTable.Walk {
   /// Reads `fdinfo`, or answers without it where printing it would hold up the process.
   private mutating func readInfo(
     _ number: Int32, _ kind: Kind, _ process: borrowing ProcessDirectory
-  ) throws(ProcfsError) -> DescriptorDetails? {
+  ) throws(ProcfsError) -> DescriptorEssentials? {
     switch kind {
     case .eventpoll, .inotify, .fanotify, .ioUring:
       // A line for each watch, printed under the lock that the process's own calls need: not in a routine look.
-      return DescriptorDetails()
+      return DescriptorEssentials()
     default: break
     }
     if fdinfo == nil { fdinfo = try process.openDirectory("fdinfo") }
     let file = "fdinfo"
     do throws(SystemCallError) {
-      let found = try fdinfo?.withFile(number) { text in
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count)
-        for index in text.indices { bytes.append(text[index]) }
-        return DescriptorDetails(fdinfo: bytes)
-      }
+      let found = try fdinfo?.withFile(number) { DescriptorEssentials(fdinfo: $0) }
       return found ?? nil
     } catch {
       // A copied tree may lack it, and some file's may be enormous: the descriptor is there all the same.
-      if error.meaning == .other { return DescriptorDetails() }
+      if error.meaning == .other { return DescriptorEssentials() }
       throw ProcfsError(error, file: file)
     }
   }
 
-  private static func node(_ kind: Kind, _ inode: UInt64, _ info: DescriptorDetails) -> UInt32 {
+  private static func node(_ kind: Kind, _ inode: UInt64, _ info: DescriptorEssentials) -> UInt32 {
     if kind == .eventfd { return UInt32(truncatingIfNeeded: info.eventfdID ?? 0) }
     return UInt32(truncatingIfNeeded: inode)
   }

@@ -198,7 +198,8 @@ struct Outcome {
 
 @Suite struct `What must not matter to a verdict` {
   private static let process = SimulatedProcess(
-    populations: [.churn(8, seconds: 4), .leak(0.25, of: { _ in "anon_inode:[eventfd]" }), .heavyTail(1)], seed: 11, interval: 1,
+    populations: [.churn(8, seconds: 4), .leak(0.25, of: { _ in "anon_inode:[eventfd]" }), .heavyTail(1)], seed: 11,
+    interval: 1,
     softLimit: 2048)
 
   private func alerts(_ process: SimulatedProcess) -> [String] {

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything in one run: `fdwatch-bench`, or `fdwatch-bench memory PID…` for the part that needs a process of its own.
+
+import CPeer
+import Descriptors
+import Detection
+import Foundation
+import Linux
+import Procfs
+import Watch
+
+let sizes = [100, 1000, 10_000, 19_000]
+
+/// A directory handle for the peers.
+final class Handle {
+  let descriptor: Int32
+  init(_ pid: Int32) { descriptor = open("/proc/\(pid)", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+  deinit { close(descriptor) }
+}
+
+func tool(_ path: String, _ arguments: [String]) throws -> Double? {
+  guard FileManager.default.isExecutableFile(atPath: path) else { return nil }
+  return try nanoseconds {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    var words = ([path] + arguments).map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var pid: pid_t = 0
+    guard posix_spawn(&pid, path, &actions, nil, &words, environ) == 0 else { throw BenchError("cannot run \(path)") }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+  }
+}
+
+/// Polls and censuses of one child.
+func looks(_ results: inout Results, _ count: Int, _ counting: Procfs.Counting) throws {
+  let child = try Child(holding: count)
+  let handle = Handle(child.pid)
+  let procfs = try Procfs(counting: counting)
+  let isListing = counting == .byListing
+  let label = isListing ? "before 6.2: " : ""
+
+  let watched = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
+  _ = try watched.poll(at: .zero)
+  let repeats = isListing ? max(1, 20_000 / count) : 2000
+  let poll = try compare(rounds: 31) {
+    for _ in 0..<repeats { _ = try watched.poll(at: .milliseconds(1)) }
+  } _: {
+    _ =
+      isListing
+      ? peer_count_by_listing(handle.descriptor, Int32(repeats)) : peer_count(handle.descriptor, Int32(repeats))
+  }
+  results.add(
+    "\(label)poll without change, \(count) open", time(poll.a / Double(repeats)),
+    "\(isListing ? "getdents64" : "fstatat") \(time(poll.b / Double(repeats)))", times(poll.ratio), bar: "≤ 2 ×",
+    holds: poll.ratio <= 2)
+
+  var process = try ProcessDirectory(pid: child.pid, in: procfs)
+  let rounds = count > 5000 ? 11 : 31
+  let full = try compare(rounds: rounds) {
+    var table = DescriptorTable()
+    var poll = Poll(time: .zero, count: 0)
+    try table.census(of: &process, verifying: .links, into: &poll)
+    if poll.opened.count != count { throw BenchError("\(poll.opened.count) of \(count) seen") }
+  } _: {
+    _ = peer_census(handle.descriptor, 1)
+  }
+  results.add(
+    "\(label)first census, \(count) open", time(full.a), "C \(time(full.b))", times(full.ratio), bar: "≤ 1.3 ×",
+    holds: full.ratio <= 1.3)
+
+  var table = DescriptorTable()
+  var first = Poll(time: .zero, count: 0)
+  try table.census(of: &process, verifying: .links, into: &first)
+  let verify = try compare(rounds: rounds) {
+    var poll = Poll(time: .zero, count: 0)
+    try table.census(of: &process, verifying: .links, into: &poll)
+    if !poll.closed.isEmpty { throw BenchError("something was closed") }
+  } _: {
+    _ = peer_census(handle.descriptor, 0)
+  }
+  results.add(
+    "\(label)verifying census, \(count) open", time(verify.a), "C \(time(verify.b))", times(verify.ratio),
+    bar: "≤ 1.3 ×",
+    holds: verify.ratio <= 1.3)
+  if isListing { return }
+
+  for (path, arguments) in [("/usr/bin/lsof", ["-nPp"]), ("/usr/bin/lsfd", ["-p"])] {
+    let runs = (0..<5).compactMap { _ in try? tool(path, arguments + ["\(child.pid)"]) }
+    guard !runs.isEmpty else {
+      results.add("\(path) is not here", "", "", "", bar: "", holds: nil)
+      continue
+    }
+    let ratio = median(runs) / verify.a
+    results.add(
+      "census of all targets, \(count) open", time(verify.a),
+      "\(path.split(separator: "/").last ?? "") \(time(median(runs)))", times(ratio), bar: "≥ 4 ×", holds: ratio >= 4)
+  }
+}
+
+/// A thousand idle processes, looked at once a second.
+func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
+  let children = try (0..<1000).map { _ in try Child(holding: 20) }
+  let procfs = try Procfs(counting: counting)
+  let watched = try children.map {
+    try WatchedProcess(pid: $0.pid, in: procfs, interval: .seconds(1), start: 0)
+  }
+  // Five minutes as fast as it goes: how rarely they are looked at closely settles, and nothing else depends on it.
+  for second in 0..<300 { for process in watched { _ = try process.poll(at: .seconds(second)) } }
+  let seconds = 30
+  let before = cpuSeconds()
+  for second in 0..<seconds {
+    let start = ContinuousClock().now
+    for process in watched { _ = try process.poll(at: .seconds(300 + second)) }
+    Thread.sleep(forTimeInterval: max(0, 1 - (ContinuousClock().now - start) / .seconds(1)))
+  }
+  let share = (cpuSeconds() - before) / Double(seconds) * 100
+  results.add(
+    "\(counting == .byListing ? "before 6.2: " : "")1,000 idle processes at 1 Hz",
+    String(format: "%.2f %% of a core", share),
+    "", "", bar: "< 1 %", holds: share < 1)
+}
+
+/// What 100,000 descriptors of six processes take, in a process of its own.
+func memory(_ results: inout Results) throws {
+  let children = try (0..<6).map { _ in try Child(holding: 16_667) }
+  let process = Process()
+  let output = Pipe()
+  process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+  process.arguments = ["memory"] + children.map { String($0.pid) }
+  process.standardOutput = output
+  try process.run()
+  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  let figures = text.split(separator: " ").compactMap { Double($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+  guard figures.count == 3 else { throw BenchError("no figures: \(text)") }
+  let bar = 20e6 + 64 * figures[2]
+  results.add(
+    "\(Int(figures[2])) tracked descriptors, resident",
+    String(format: "%.1f MB, of which RssAnon %.1f MB", figures[0] / 1e6, figures[1] / 1e6), "", "",
+    bar: String(format: "≤ %.1f MB", bar / 1e6), holds: figures[0] <= bar)
+}
+
+func reportMemory(_ pids: [Int32]) throws {
+  let procfs = try Procfs()
+  let watched = try pids.map { try WatchedProcess(pid: $0, in: procfs, interval: .seconds(1), start: 0) }
+  var tracked = 0
+  for second in 0..<20 {
+    tracked = 0
+    for process in watched { tracked += try process.poll(at: .seconds(second * 120)).poll.count }
+  }
+  let (all, anonymous) = residentMemory()
+  print(all, anonymous, tracked)
+}
+
+/// What the detector takes.
+func detection(_ results: inout Results) {
+  var detector = Detector()
+  var first = Poll(time: .zero, count: 10_000)
+  first.opened = (0..<10_000 as Range<Int32>).map {
+    Poll.Opened(number: $0, target: "socket:[\($0 + 1000)]", inode: UInt64($0 + 1000), flags: 2, position: 0)
+  }
+  _ = detector.observe(first)
+  var time = Duration.zero
+  let idle = (0..<31).map { _ in
+    nanoseconds {
+      for _ in 0..<1000 {
+        time += .milliseconds(1)
+        _ = detector.observe(Poll(time: time, count: 10_000, isCensus: false))
+      }
+    } / 1000
+  }
+  results.add(
+    "observe, nothing changed", fdwatch_bench.time(median(idle)), "", "", bar: "< 1 µs", holds: median(idle) < 1000)
+  var inode: UInt64 = 100_000
+  let busy = (0..<31).map { _ in
+    time += .seconds(1)
+    var poll = Poll(time: time, count: 10_000)
+    poll.closed = Array(0..<10_000 as Range<Int32>)
+    poll.opened = (0..<10_000 as Range<Int32>).map {
+      inode += 1
+      return Poll.Opened(number: $0, target: "socket:[\(inode)]", inode: inode, flags: 2, position: 0)
+    }
+    return nanoseconds { _ = detector.observe(poll) } / 10_000
+  }
+  results.add(
+    "observe, a census of 10,000 that all changed, each", fdwatch_bench.time(median(busy)), "", "", bar: "< 200 ns",
+    holds: median(busy) < 200)
+}
+
+if CommandLine.arguments.dropFirst().first == "memory" {
+  try reportMemory(CommandLine.arguments.dropFirst(2).compactMap { Int32($0) })
+} else {
+  var results = Results()
+  for size in sizes { try looks(&results, size, .bySize) }
+  for size in sizes { try looks(&results, size, .byListing) }
+  try idle(&results, .bySize)
+  try idle(&results, .byListing)
+  try memory(&results)
+  detection(&results)
+  print(results.table)
+}

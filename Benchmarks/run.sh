@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and runs the benchmarks: some minutes. Figures go to standard error as they come, the table to standard output.
+set -euo pipefail
+cd "$(dirname "$0")"
+swift build -c release >&2
+exec .build/release/fdwatch-bench "$@"
