@@ -34,14 +34,21 @@ extension Kind {
     package static let directoryFlag: UInt32 = 0o200000
   #endif
 
+  /// The kernel's own bit of `O_TMPFILE`, which is that and `O_DIRECTORY`: an unnamed file is no directory.
+  private static let temporaryFlag: UInt32 = 0o20_000_000
+
+  private static func isDirectory(_ flags: UInt32) -> Bool {
+    flags & directoryFlag != 0 && flags & temporaryFlag == 0
+  }
+
   /// Where ext4 leaves the offset of a directory that was read to its end (`EXT4_HTREE_EOF_64BIT`). No file is so long.
   private static let directoryEnd = Int64.max
 
   /// The kind as far as the text of the link, and the flags and offset of the open file description, tell it.
   ///
   /// A socket's family is not in its text: it stays ``socket`` until the socket tables are read. A directory that was
-  /// opened without `O_DIRECTORY` and not read yet, a named pipe and a device outside `/dev` read as ``file``; whoever may look at the
-  /// inode can do better.
+  /// opened without `O_DIRECTORY` and not read yet, a named pipe and a device outside `/dev` read as ``file``; whoever
+  /// may look at the inode can do better.
   package init(target: String, flags: UInt32 = 0, position: Int64 = 0) {
     if target.utf8.first == UInt8(ascii: "/") {
       self = Kind(path: target, flags: flags)
@@ -73,10 +80,10 @@ extension Kind {
         // File systems that are mounted below /dev: what lies there is a file.
         self = .file
       } else {
-        self = flags & Kind.directoryFlag != 0 ? .directory : .device
+        self = Kind.isDirectory(flags) ? .directory : .device
       }
     } else {
-      self = flags & Kind.directoryFlag != 0 ? .directory : .file
+      self = Kind.isDirectory(flags) ? .directory : .file
     }
   }
 
