@@ -43,8 +43,11 @@ package final class WatchedProcess {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
     count = try directory.count()
-    // An empty table may be one that cannot be seen: a census finds out.
-    if count == 0 { try directory.explainEmptyTable() }
+    // An empty table may be one that has moved to another thread, which is then followed.
+    if count == 0 {
+      try directory.explainEmptyTable()
+      count = try directory.count()
+    }
     let isSuspicious = detector.needsCloserLook
     var poll = Poll(time: time, count: count, isCensus: false)
     if case .census(let verification) = schedule.look(at: time, count: count, isSuspicious: isSuspicious) {
