@@ -16,11 +16,10 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// The tests of a module.
-func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// A suite. It depends on what it runs as a child too, so that the build makes that first.
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
   .testTarget(
-    name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources,
-    swiftSettings: [.swiftLanguageMode(.v6)])
+    name: name, dependencies: dependencies + ["fdfactory", "fdwatch"], exclude: exclude, swiftSettings: settings)
 }
 
 let package = Package(
@@ -54,7 +53,19 @@ let package = Package(
 
     // Tests. A child that opens, leaks and closes on request.
     .executableTarget(name: "fdfactory", path: "Tests/fdfactory"),
-    tests("Detection", ["Descriptors", "Trace"]),
-    tests("Trace", ["Descriptors", "Detection"]),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "Linux"], path: "Tests/TestSupport", swiftSettings: settings),
+    tests("DescriptorsTests", ["Descriptors"]),
+    tests("LinuxTests", ["Linux", "TestSupport"]),
+    tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
+    tests("WatchTests", ["Watch", "TestSupport"]),
+    tests("CommandTests", ["TestSupport"]),
+    tests("DetectionTests", ["Detection", "Descriptors", "Trace"]),
+    tests("TraceTests", ["Trace", "Descriptors", "Detection"]),
+    // Sends to the journal, in the mount namespace where a test puts it.
+    .executableTarget(
+      name: "journalsend", dependencies: ["Systemd"], path: "Tests/journalsend", swiftSettings: settings),
+    tests("SystemdTests", ["Systemd", "TestSupport", "journalsend"]),
   ]
 )

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nothing that strangers choose may act on a terminal or break a line.
+
+import Descriptors
+import Testing
+
+@Suite struct `Printable text` {
+  @Test(arguments: [
+    ("plain – ünïcode 🙂", "plain – ünïcode 🙂"), ("", ""), ("a\nb\tc\rd", "a\\nb\\tc\\rd"), ("\u{1b}[2J", "\\x1b[2J"),
+    ("\u{0}\u{7}\u{7f}", "\\x00\\x07\\x7f"), ("\u{9b}31m", "\\x9b31m"), ("C:\\n", "C:\\\\n"),
+    ("\u{202e}txt.exe", "\\u{202e}txt.exe"), ("a\u{200b}\u{feff}b", "a\\u{200b}\\u{feff}b"),
+    ("a\u{2028}b", "a\\u{2028}b"), ("\r\n", "\\r\\n"), ("e\u{301}", "e\u{301}"), ("\u{fffd}", "\u{fffd}"),
+  ]) func `escapes what could act`(text: String, shown: String) {
+    #expect(text.printable == shown)
+  }
+
+  @Test func `holds no control character, whatever the text`() {
+    for value in (0...0x2fff as ClosedRange<UInt32>) {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let shown = String(scalar).printable
+      #expect(!shown.isEmpty)
+      #expect(
+        shown.unicodeScalars.allSatisfy {
+          ![.control, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+        })
+    }
+  }
+
+  @Test func `tells an escape from a backslash that was there`() {
+    #expect("\n".printable != "\\n".printable)
+  }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lines of /proc/<pid>/net/*, as text.
+
+import Descriptors
+import Testing
+
+@testable import Procfs
+
+private func entries(_ table: SocketTable, _ text: String) -> [SocketEntry] {
+  var found: [SocketEntry] = []
+  table.forEach(in: Array(text.utf8), where: { _ in true }) { found.append($0) }
+  return found
+}
+
+private func tcp(_ local: String, _ peer: String, state: String = "01", queues: String = "00000000:00000000") -> String
+{
+  "   0: \(local) \(peer) \(state) \(queues) 00:00000000 00000000     0        0 88123 1 0000000000000000 20 4 30 10 -1\n"
+}
+
+@Suite(.enabled(if: Int(littleEndian: 1) == 1, "the lines are those of a little-endian machine"))
+struct `A line of a socket table` {
+  @Test(arguments: [
+    ("0100007F:1538", "127.0.0.1:5432"), ("00000000:0000", "0.0.0.0:0"), ("0500000A:FFFF", "10.0.0.5:65535"),
+    ("00000000000000000000000001000000:1F90", "[::1]:8080"),
+    ("00000000000000000000000000000000:0050", "[::]:80"),
+    // One that speaks IPv4 through IPv6.
+    ("0000000000000000FFFF00000100007F:1538", "127.0.0.1:5432"),
+    ("B80D0120000000000000000001000000:01BB", "[2001:db8::1]:443"),
+    ("B80D0120000001000000000002000000:01BB", "[2001:db8:1::2]:443"),
+    ("000080FE00000000FF005450B6AD1DFE:0016", "[fe80::5054:ff:fe1d:adb6]:22"),
+  ]) func `tells the address`(hexadecimal: String, address: String) {
+    let table = hexadecimal.count > 20 ? SocketTable.tcp6 : .tcp
+    let found = entries(table, tcp(hexadecimal, hexadecimal))
+    #expect(found.map(\.local) == [address] && found.map(\.peer) == [address])
+  }
+
+  @Test func `tells state and unread bytes`() {
+    let numbers = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "0A", "0B", "0C"]
+    for (number, state) in zip(numbers, TCPState.allCases) {
+      let line = tcp("0100007F:1538", "0100007F:0016", state: number, queues: "00000010:0000A0FF")
+      #expect(
+        entries(.tcp, line) == [
+          SocketEntry(
+            kind: .tcp, inode: 88123, local: "127.0.0.1:5432", peer: "127.0.0.1:22", state: state, unread: 0xa0ff)
+        ])
+    }
+    #expect(entries(.tcp, tcp("0100007F:1538", "0100007F:0016", state: "0D"))[0].state == nil)
+  }
+
+  @Test func `of UNIX sockets may have any path`() {
+    let head = "Num       RefCount Protocol Flags    Type St Inode Path\n"
+    let line = "0000000000000000: 00000002 00000000 00010000 0001 01 "
+    let found = entries(.unix, head + line + "17 /run/a b  c\n" + line + "18\n" + line + "19 @abstract\n")
+    #expect(found.map(\.inode) == [17, 18, 19])
+    #expect(found.map(\.local) == ["/run/a b  c", nil, "@abstract"])
+    #expect(found.allSatisfy { $0.kind == .unix })
+  }
+
+  @Test func `of others tells the kind`() {
+    let netlink = "0000000000000000 0   4711  00000550 0        0        0     2        0        123\n"
+    #expect(entries(.netlink, netlink).map(\.kind) == [.netlink])
+    #expect(entries(.netlink, netlink).map(\.inode) == [123])
+    #expect(entries(.udp, tcp("0100007F:0035", "00000000:0000", state: "07")).map(\.kind) == [.udp])
+    #expect(entries(.udp, tcp("0100007F:0035", "00000000:0000", state: "07")).map(\.state) == [nil])
+  }
+
+  @Test(arguments: [
+    "", "\n", "\n\n\n",
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+    "0: 0100007F:1538", "   0: 0100007F 0100007F 01 0:0 0 0 0 0 88123 1",
+    "   0: 0100007F:1538 0100007F:xx 01 0:0 0 0 0 0 88123 1", "   0: 01007F:1538 0100007F:16 01 0:0 0 0 0 0 88123 1",
+    "   0: 0100007F:1538 0100007F:16 zz 0:0 0 0 0 0 88123 1", "   0: 0100007F:1538 0100007F:16 01 0:0 0 0 0 0 -1 1",
+    "   0: 0100007F:1538 0100007F:16 01 0:0 0 0 0 0 0 1", "   0: \u{1b}[2J:1538 0100007F:16 01 0:0 0 0 0 0 88123 1",
+  ]) func `that is none is passed over`(line: String) {
+    let good = tcp("0100007F:1538", "0100007F:0016")
+    for table in SocketTable.allCases where table.kind == .tcp {
+      #expect(entries(table, line).isEmpty)
+      #expect(entries(table, line + "\n" + good).count == 1)
+    }
+  }
+
+  @Test func `is looked at only if its inode is wanted`() {
+    var found = 0
+    SocketTable.tcp.forEach(in: Array(tcp("0100007F:1538", "0100007F:0016").utf8), where: { $0 == 1 }) { _ in found += 1
+    }
+    #expect(found == 0)
+  }
+
+  @Test func `without an end is read`() {
+    #expect(entries(.tcp, String(tcp("0100007F:1538", "0100007F:0016").dropLast())).count == 1)
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures and findings in words.
+
+import Descriptors
+import Testing
+import Watch
+
+@testable import Detection
+
+@Suite struct `In words` {
+  @Test(
+    arguments: [
+      (.zero, "0 s", "0s"), (.seconds(-5), "0 s", "0s"), (.seconds(45), "45 s", "45s"),
+      (.seconds(119), "119 s", "119s"),
+      (.seconds(120), "2 min", "2m"), (.seconds(17 * 60 + 20), "17 min", "17m"), (.seconds(3600 * 2), "2 h", "2h"),
+      (.seconds(3600 * 47), "47 h", "47h"), (.seconds(86400 * 3), "3 days", "3d"),
+      (.seconds(86400 * 2000), "years", "years"),
+    ] as [(Duration, String, String)]) func `a duration is as precise as a person needs`(
+      duration: Duration, text: String, column: String
+    )
+  {
+    #expect(duration.inWords == text && duration.inColumn == column)
+  }
+
+  @Test(arguments: [
+    (0, "0"), (0.01, "<0.1"), (0.4, "0.4"), (9.94, "9.9"), (9.96, "10"), (1234.4, "1234"),
+  ]) func `a rate fits a column`(rate: Double, text: String) { #expect(rate.rateInColumn == text) }
+
+  @Test func `kinds have a plural`() {
+    #expect(Kind.tcp.inWords(1) == "TCP socket" && Kind.tcp.inWords(12) == "TCP sockets")
+    #expect(Kind.directory.inWords(1) == "directory" && Kind.directory.inWords(2) == "directories")
+    #expect(Kind.eventpoll.inWords(2) == "epoll instances" && Kind.anon.inWords(2) == "anonymous inodes")
+  }
+
+  @Test func `a finding says what, how fast and how long`() {
+    let limits = Limits(soft: 1024, hard: 4096)
+    #expect(
+      finding.headline(of: "orders[812]", limits: limits)
+        == "orders[812] leaks tcp 10.0.0.5:5432: 12 open that were never closed, +38/h, limit of 1024 reached in 19 h")
+    #expect(
+      finding.forecast(limits: limits)
+        == "At this rate (38/h) the limit of 1024 is reached in 19 h (between 15 h and 26 h).")
+    #expect(finding.paragraph(limits: limits).hasPrefix("First. Second. At this rate"))
+  }
+
+  @Test func `a finding without a forecast says so`() {
+    var finding = finding
+    (finding.timeToLimit, finding.timeToLimitInterval) = (nil, nil)
+    let text = finding.forecast(limits: Limits(soft: .max, hard: .max))
+    #expect(text == "It grows by 38/h; the limit of unlimited is not in sight.")
+    #expect(!finding.headline(of: "a", limits: Limits(soft: 10, hard: 10)).contains("limit"))
+  }
+
+  @Test func `a fast leak is told by the minute, and a hostile target is escaped`() {
+    var finding = finding
+    (finding.ratePerHour, finding.target) = (7200, "/tmp/\u{1b}[2J")
+    #expect(finding.rateInWords == "120/min")
+    #expect(finding.subject == "tcp /tmp/\\x1b[2J")
+  }
+}
+
+/// A leak of sockets to a database.
+let finding = Finding(
+  id: 3, kind: .tcp, target: "10.0.0.5:5432", leaked: 12, since: .seconds(60), ratePerHour: 38, rateInterval: 30...45,
+  timeToLimit: .seconds(19 * 3600), timeToLimitInterval: .seconds(15 * 3600)...(.seconds(26 * 3600)),
+  confidence: 0.9876,
+  evidence: ["First.", "Second."])
