@@ -11,7 +11,7 @@ import Trace
 final class TemporaryFile {
   let path = FileManager.default.temporaryDirectory.appendingPathComponent("fdwatch-\(UUID().uuidString)").path
 
-  init(_ bytes: Data? = nil) { if let bytes { FileManager.default.createFile(atPath: path, contents: bytes) } }
+  init(_ bytes: Data? = nil) { if let bytes { _ = FileManager.default.createFile(atPath: path, contents: bytes) } }
   convenience init(_ text: String) { self.init(Data(text.utf8)) }
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
