@@ -40,6 +40,15 @@ final class Child {
     process.waitUntilExit()
   }
 
+  /// A copy of it, which ends with it.
+  func fork() throws -> Int32 {
+    let words = try ask("fork").split(separator: " ")
+    guard words.first == "child", words.count == 2, let pid = Int32(words[1]) else {
+      throw BenchError("fdfactory: \(words.joined(separator: " "))")
+    }
+    return pid
+  }
+
   private func ask(_ command: String) throws -> String {
     try input.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8))
     return try readLine()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything in one run: `fdwatch-bench`, or `fdwatch-bench memory PID…` for the part that needs a process of its own.
+// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection].
 
 import CPeer
 import Descriptors
@@ -38,6 +38,7 @@ func tool(_ path: String, _ arguments: [String]) throws -> Double? {
 /// Polls and censuses of one child.
 func looks(_ results: inout Results, _ count: Int, _ counting: Procfs.Counting) throws {
   let child = try Child(holding: count)
+  defer { withExtendedLifetime(child) {} }
   let handle = Handle(child.pid)
   let procfs = try Procfs(counting: counting)
   let isListing = counting == .byListing
@@ -103,19 +104,22 @@ func looks(_ results: inout Results, _ count: Int, _ counting: Procfs.Counting) 
 
 /// A thousand idle processes, looked at once a second.
 func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
-  let children = try (0..<1000).map { _ in try Child(holding: 20) }
+  let parent = try Child(holding: 20)
+  defer { withExtendedLifetime(parent) {} }
   let procfs = try Procfs(counting: counting)
-  let watched = try children.map {
-    try WatchedProcess(pid: $0.pid, in: procfs, interval: .seconds(1), start: 0)
+  let watched = try (0..<1000).map { _ in
+    try WatchedProcess(pid: try parent.fork(), in: procfs, interval: .seconds(1), start: 0)
   }
-  // Five minutes as fast as it goes: how rarely they are looked at closely settles, and nothing else depends on it.
-  for second in 0..<300 { for process in watched { _ = try process.poll(at: .seconds(second)) } }
-  let seconds = 30
+  // Ten minutes as fast as it goes: how rarely they are looked at closely settles.
+  for second in 0..<600 { for process in watched { _ = try process.poll(at: .seconds(second)) } }
+  // Then as long as it takes until all have been verified once. Time passes faster here than on the clock, so the socket
+  // tables, which are read at most so often, are read as often as they would be.
+  let seconds = Int(Schedule.longestQuiet / .seconds(1))
   let before = cpuSeconds()
   for second in 0..<seconds {
-    let start = ContinuousClock().now
-    for process in watched { _ = try process.poll(at: .seconds(300 + second)) }
-    Thread.sleep(forTimeInterval: max(0, 1 - (ContinuousClock().now - start) / .seconds(1)))
+    for process in watched { _ = try process.poll(at: .seconds(600 + second)) }
+    procfs.sockets.roundEnded()
+    Thread.sleep(forTimeInterval: 0.2)
   }
   let share = (cpuSeconds() - before) / Double(seconds) * 100
   results.add(
@@ -127,10 +131,11 @@ func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
 /// What 100,000 descriptors of six processes take, in a process of its own.
 func memory(_ results: inout Results) throws {
   let children = try (0..<6).map { _ in try Child(holding: 16_667) }
+  defer { withExtendedLifetime(children) {} }
   let process = Process()
   let output = Pipe()
   process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-  process.arguments = ["memory"] + children.map { String($0.pid) }
+  process.arguments = ["memory-of"] + children.map { String($0.pid) }
   process.standardOutput = output
   try process.run()
   let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -150,7 +155,7 @@ func reportMemory(_ pids: [Int32]) throws {
   var tracked = 0
   for second in 0..<20 {
     tracked = 0
-    for process in watched { tracked += try process.poll(at: .seconds(second * 120)).poll.count }
+    for process in watched { tracked += try process.poll(at: .seconds(second * 120))?.poll.count ?? 0 }
   }
   let (all, anonymous) = residentMemory()
   print(all, anonymous, tracked)
@@ -191,15 +196,21 @@ func detection(_ results: inout Results) {
     holds: median(busy) < 200)
 }
 
-if CommandLine.arguments.dropFirst().first == "memory" {
-  try reportMemory(CommandLine.arguments.dropFirst(2).compactMap { Int32($0) })
+let words = CommandLine.arguments.dropFirst()
+if words.first == "memory-of" {
+  try reportMemory(words.dropFirst().compactMap { Int32($0) })
 } else {
+  let isWanted = { (part: String) in words.isEmpty || words.contains(part) }
   var results = Results()
-  for size in sizes { try looks(&results, size, .bySize) }
-  for size in sizes { try looks(&results, size, .byListing) }
-  try idle(&results, .bySize)
-  try idle(&results, .byListing)
-  try memory(&results)
-  detection(&results)
+  if isWanted("looks") {
+    for size in sizes { try looks(&results, size, .bySize) }
+    for size in sizes { try looks(&results, size, .byListing) }
+  }
+  if isWanted("idle") {
+    try idle(&results, .bySize)
+    try idle(&results, .byListing)
+  }
+  if isWanted("memory") { try memory(&results) }
+  if isWanted("detection") { detection(&results) }
   print(results.table)
 }
