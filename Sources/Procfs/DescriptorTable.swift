@@ -20,8 +20,6 @@ package struct DescriptorTable: Sendable {
 
   /// How many descriptors were open at the last census.
   package var count: Int { entries.count }
-  /// Whether there are sockets among them.
-  package var hasSockets: Bool { entries.contains { $0.kind.isSocket } }
 
   /// How much of what was known before is looked at again.
   package enum Verification: Sendable, Comparable {
@@ -80,7 +78,7 @@ extension DescriptorTable {
     }
     walk.closed.append(contentsOf: entries[next...].lazy.map(\.number))
     // An exit that overlaps the walk looks like a mass of closes, which would clear the worst of leaks.
-    if !walk.closed.isEmpty, try process.count() == 0 { try process.explainEmptyTable() }
+    if !walk.closed.isEmpty { _ = try process.countOrExplain() }
 
     entries = merged
     mounts = walk.mounts
@@ -234,13 +232,19 @@ extension DescriptorTable.Walk {
       return DescriptorEssentials()
     default: break
     }
-    if fdinfo == nil { fdinfo = try process.openDirectory("fdinfo") }
     let file = "fdinfo"
+    if fdinfo == nil {
+      do {
+        fdinfo = try process.openDirectory(file)
+      } catch .gone where !process.isLive {
+        return DescriptorEssentials()  // It was not copied.
+      }
+    }
     do throws(SystemCallError) {
       let found = try fdinfo?.withFile(number) { DescriptorEssentials(fdinfo: $0) }
       return found ?? nil
     } catch {
-      // A copied tree may lack it, and some file's may be enormous: the descriptor is there all the same.
+      // Some file's may be enormous: the descriptor is there all the same.
       if error.meaning == .other { return DescriptorEssentials() }
       throw ProcfsError(error, file: file)
     }

@@ -49,6 +49,9 @@ package struct ProcessDirectory: ~Copyable {
     do { return try body() } catch { throw ProcfsError(error, file: file) }
   }
 
+  /// Type and inode of one of its files.
+  func node(of file: String) throws(SystemCallError) -> (type: FileType, inode: UInt64) { try directory.node(file) }
+
   /// The bytes of one of its files.
   package func contents(of file: String, limit: Int = Self.smallFile) throws(ProcfsError) -> [UInt8] {
     try Self.reading(file) { () throws(SystemCallError) in try directory.contents(of: file, limit: limit) }
@@ -72,6 +75,21 @@ extension ProcessDirectory {
       try list(into: &numbers)
       return numbers.count
     }
+  }
+
+  /// Counts, and where nothing is counted finds out why: follows a table to another thread, and tells an exit.
+  ///
+  /// - Throws: also ``ProcfsError/zombie``.
+  package mutating func countOrExplain() throws(ProcfsError) -> Int {
+    do {
+      let count = try self.count()
+      if count > 0 { return count }
+    } catch .gone where !table.isEmpty {
+      // The thread that was followed has exited; the process may live on in others.
+      table = ""
+    }
+    try explainEmptyTable()
+    return try count()
   }
 
   /// The numbers of all open descriptors, ascending.
@@ -104,6 +122,7 @@ extension ProcessDirectory {
   }
 
   private mutating func followLivingThread() throws(ProcfsError) {
+    table = ""
     var threads: [Int32] = []
     try openDirectory("task").reading("task") { (tasks: borrowing NumberedDirectory) throws(SystemCallError) in
       try tasks.list(into: &threads)

@@ -12,6 +12,8 @@ package struct Procfs: ~Copyable {
   let isLive: Bool
   /// How descriptors are counted here.
   package let counting: Counting
+  /// The socket tables of its processes' network namespaces.
+  package let sockets = SocketTables()
 
   /// How to find out how many descriptors a process has open.
   package enum Counting: Sendable {

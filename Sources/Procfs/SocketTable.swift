@@ -19,8 +19,11 @@ package struct SocketEntry: Equatable, Sendable {
 }
 
 /// One of the files under `net/`.
+///
+/// In the order in which they are read, where the later word counts: a UNIX socket's name may hold line ends, and so
+/// feign a line for the inode of another socket. It comes first, and the others correct it.
 package enum SocketTable: String, CaseIterable, Sendable {
-  case tcp, tcp6, udp, udp6, unix, netlink, raw, raw6, icmp, icmp6, packet
+  case unix, netlink, packet, raw, raw6, icmp, icmp6, udp, udp6, tcp, tcp6
 
   package var kind: Kind {
     switch self {
@@ -32,18 +35,16 @@ package enum SocketTable: String, CaseIterable, Sendable {
     }
   }
 
-  /// Calls `body` for each socket whose inode is wanted. Lines that cannot be understood are passed over: a UNIX
-  /// socket's path may hold anything, line ends too.
-  package func forEach(
-    in text: [UInt8], where isWanted: (UInt64) -> Bool, _ body: (SocketEntry) -> Void
-  ) {
+  /// Calls `body` with the inode of each line and where the line is. What is no line of a socket is passed over.
+  ///
+  /// No more is taken apart: nearly all lines belong to processes that nobody asked for.
+  func forEachLine(in text: [UInt8], _ body: (_ inode: UInt64, _ line: Range<Int>) -> Void) {
     let bytes = text.span
     let column = inodeColumn
     var start = 0
     while start < bytes.count {
-      // Most lines belong to other processes: the inode is looked at before anything else is taken apart.
       let (inode, end) = Self.number(inWord: column, from: start, of: bytes)
-      if inode != 0, isWanted(inode), let entry = entry(text[start..<end], inode: inode) { body(entry) }
+      if inode != 0 { body(inode, start..<end) }
       start = end + 1
     }
   }
@@ -95,7 +96,8 @@ package enum SocketTable: String, CaseIterable, Sendable {
     return nil
   }
 
-  private func entry(_ line: ArraySlice<UInt8>, inode: UInt64) -> SocketEntry? {
+  /// What a line tells, or `nil` if it cannot be understood.
+  func entry(_ line: ArraySlice<UInt8>, inode: UInt64) -> SocketEntry? {
     switch self {
     case .tcp, .tcp6, .udp, .udp6, .raw, .raw6, .icmp, .icmp6:
       // sl local_address rem_address st tx_queue:rx_queue …
@@ -172,28 +174,5 @@ private struct SocketAddress: CustomStringConvertible {
     }
     func text(_ range: Range<Int>) -> String { groups[range].map { String($0, radix: 16) }.joined(separator: ":") }
     return best.isEmpty ? text(0..<8) : text(0..<best.lowerBound) + "::" + text(best.upperBound..<8)
-  }
-}
-
-extension ProcessDirectory {
-  /// Looks sockets up in the tables of the process's own network namespace, by inode.
-  ///
-  /// A table grows with all sockets of the namespace, not only with those of the process: ask seldom.
-  /// - Parameter tables: those to read; the kernel may lack some of them.
-  package func sockets(
-    in tables: [SocketTable] = SocketTable.allCases, where isWanted: (UInt64) -> Bool
-  ) throws(ProcfsError) -> [SocketEntry] {
-    var found: [SocketEntry] = []
-    for table in tables {
-      let text: [UInt8]
-      do {
-        text = try contents(of: "net/" + table.rawValue, limit: Self.longestFile)
-      } catch .gone {
-        // Not built into this kernel, or the process is gone: then every table says so.
-        continue
-      }
-      table.forEach(in: text, where: isWanted) { found.append($0) }
-    }
-    return found
   }
 }

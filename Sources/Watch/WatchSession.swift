@@ -79,20 +79,22 @@ package struct WatchSession: ~Copyable {
   /// How long to watch; without end if `nil`.
   private let span: Duration?
   private let untilLeak: Bool
+  private let sockets: SocketTables
   private var processes: [WatchedProcess]
   private var views: [ProcessView]
   private var isRunning: [Bool]
   private let start: Instant
 
   package init(
-    _ processes: [WatchedProcess], views: [ProcessView], interval: Duration, span: Duration?, untilLeak: Bool,
-    start: Instant
+    _ processes: [WatchedProcess], views: [ProcessView], sockets: SocketTables, interval: Duration, span: Duration?,
+    untilLeak: Bool, start: Instant
   ) {
     self.processes = processes
     self.views = views
     self.interval = interval
     self.span = span
     self.untilLeak = untilLeak
+    self.sockets = sockets
     self.start = start
     isRunning = processes.map { _ in true }
   }
@@ -110,6 +112,7 @@ package struct WatchSession: ~Copyable {
       for index in processes.indices where isRunning[index] {
         pollOne(index, elapsed, &outcome, &report)
       }
+      sockets.roundEnded()
       report.roundEnded(views, elapsed: elapsed)
       if !isRunning.contains(true) || (untilLeak && outcome.leakSeen) || report.isDone { break }
       if let span, Instant.now - start >= span { break }
@@ -152,7 +155,7 @@ package struct WatchSession: ~Copyable {
   ) {
     let process = processes[index]
     do {
-      let (poll, events) = try process.poll(at: elapsed)
+      guard let (poll, events) = try process.poll(at: elapsed) else { return }
       views[index].update(from: process)
       for event in events { tell(event, of: index, at: poll.time, &outcome, &report) }
       report.polled(views, index: index, poll: poll, elapsed: elapsed)

@@ -12,7 +12,8 @@ package final class WatchedProcess {
   private var directory: ProcessDirectory
   private var table = DescriptorTable()
   private var schedule: Schedule
-  private var sockets: SocketReading
+  private let sockets: SocketTables
+  private let counting: Procfs.Counting
   package private(set) var detector: Detector
   /// As of the last census.
   package private(set) var limits: Limits
@@ -29,29 +30,29 @@ package final class WatchedProcess {
     let count = try directory.count()
     (self.identity, self.limits, self.count) = (identity, limits, count)
     self.directory = directory
-    schedule = Schedule(interval: interval)
-    sockets = SocketReading()
+    // Processes that were found together are not all verified at the same time.
+    schedule = Schedule(
+      interval: interval, counting: procfs.counting, spread: Double(UInt32(bitPattern: pid) % 64) / 64)
+    (sockets, counting) = (procfs.sockets, procfs.counting)
     detector = Detector { String(WallClock.timeOfDay(start + $0.seconds).prefix(5)) }
   }
 
-  /// Looks at the process once and asks the detector.
+  /// Looks at the process and asks the detector.
   ///
   /// - Parameter time: since the watch began. What is decided knows no other clock; the schedule alone measures what
   ///   the looks cost.
-  /// - Returns: the poll, and what the detector made of it.
-  package func poll(at time: Duration) throws(ProcfsError) -> (poll: Poll, events: [DetectionEvent]) {
+  /// - Returns: the poll, and what the detector made of it. `nil` where a look would be a list and none is due.
+  package func poll(at time: Duration) throws(ProcfsError) -> (poll: Poll, events: [DetectionEvent])? {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
-    count = try directory.count()
-    // An empty table may be one that has moved to another thread, which is then followed.
-    if count == 0 {
-      try directory.explainEmptyTable()
-      count = try directory.count()
-    }
+    // Where counting is listing, a census that verifies nothing costs the same and tells more.
+    if counting == .bySize { count = try directory.countOrExplain() }
     let isSuspicious = detector.needsCloserLook
     var poll = Poll(time: time, count: count, isCensus: false)
-    if case .census(let verification) = schedule.look(at: time, count: count, isSuspicious: isSuspicious) {
-      try takeCensus(verifying: verification, isSuspicious: isSuspicious, into: &poll)
+    switch schedule.look(at: time, count: count, isSuspicious: isSuspicious) {
+    case .skip: return nil
+    case .count: break
+    case .census(let verification): try takeCensus(verifying: verification, isSuspicious: isSuspicious, into: &poll)
     }
     return (poll, detector.observe(poll))
   }
@@ -62,17 +63,23 @@ package final class WatchedProcess {
     let isFirst = table.count == 0
     let began = Instant.now
     try table.census(of: &directory, verifying: verification, into: &poll)
-    let cost = Instant.now - began
+    let end = Instant.now
     count = poll.count
     let found = try directory.limits()
     if found != limits || isFirst {
       limits = found
       poll.limits = found
     }
-    try sockets.read(&table, of: directory, isVerification: verification > .none, into: &poll)
+    if table.hasSocketsToRead(isVerification: verification > .none) {
+      // What was read for another process in the same round will do.
+      let earliest = began + schedule.interval / -2
+      if let snapshot = try sockets.snapshot(of: directory, since: earliest) {
+        table.readSockets(in: snapshot, isCurrent: snapshot.taken >= end, into: &poll)
+      }
+    }
     let changed = !poll.opened.isEmpty || !poll.closed.isEmpty || !poll.tcp.isEmpty
     schedule.took(
-      verification, cost: cost, at: poll.time, count: poll.count, changed: changed, isSuspicious: isSuspicious)
+      verification, cost: end - began, at: poll.time, count: poll.count, changed: changed, isSuspicious: isSuspicious)
   }
 
   /// Whether its table may be read at all: finds out before a watch begins what would end it.
@@ -80,18 +87,4 @@ package final class WatchedProcess {
 
   /// The process has gone: what had been found ends with it.
   package func exited(at time: Duration) -> [DetectionEvent] { detector.processExited(at: time) }
-}
-
-/// When to read the socket tables: they list all sockets of a network namespace, so a host with very many pays for each.
-private struct SocketReading {
-  private var next = Duration.zero
-
-  mutating func read(
-    _ table: inout DescriptorTable, of process: borrowing ProcessDirectory, isVerification: Bool, into poll: inout Poll
-  ) throws(ProcfsError) {
-    guard poll.time >= next, isVerification || table.hasUnreadSockets else { return }
-    let began = Instant.now
-    try table.readSockets(of: process, into: &poll)
-    next = poll.time + (Instant.now - began) / Schedule.share
-  }
 }

@@ -48,7 +48,8 @@ struct RecordCommand: ParsableCommand {
       var report = RecordReporter(writer: try TraceWriter(path: output, header: header))
       let signals = try SignalQueue()
       var session = WatchSession(
-        found.processes, views: found.views, interval: interval.duration, span: span?.duration, untilLeak: false,
+        found.processes, views: found.views, sockets: procfs.sockets, interval: interval.duration, span: span?.duration,
+        untilLeak: false,
         start: found.start)
       let outcome = try session.run(signals, &report)
       if let error = report.error { throw error }

@@ -50,7 +50,8 @@ struct WatchCommand: ParsableCommand {
     var report = ReporterList(reporters)
     let signals = try SignalQueue()
     var session = WatchSession(
-      found.processes, views: found.views, interval: interval.duration, span: span?.duration, untilLeak: untilLeak,
+      found.processes, views: found.views, sockets: procfs.sockets, interval: interval.duration, span: span?.duration,
+      untilLeak: untilLeak,
       start: found.start)
     let outcome = try session.run(signals, &report)
     if outcome.leakSeen { throw ExitCode(1) }

@@ -37,6 +37,11 @@ import Testing
     #expect(try watched.directory.count() == 9)
     try child.close([files[0]])
     #expect(try watched.census(.deep).closed == [files[0]])
+
+    // The thread that is followed exits in its turn.
+    try child.exitMainThread()
+    #expect(try watched.directory.countOrExplain() == 8)
+    #expect(try watched.census(.deep).closed.isEmpty)
   }
 
   @Test func `without its main thread is seen by who comes late`() throws {

@@ -2,13 +2,17 @@
 // The lines of /proc/<pid>/net/*, as text.
 
 import Descriptors
+import Linux
 import Testing
 
 @testable import Procfs
 
 private func entries(_ table: SocketTable, _ text: String) -> [SocketEntry] {
   var found: [SocketEntry] = []
-  table.forEach(in: Array(text.utf8), where: { _ in true }) { found.append($0) }
+  let text = Array(text.utf8)
+  table.forEachLine(in: text) { inode, line in
+    if let entry = table.entry(text[line], inode: inode) { found.append(entry) }
+  }
   return found
 }
 
@@ -79,14 +83,21 @@ struct `A line of a socket table` {
     }
   }
 
-  @Test func `is looked at only if its inode is wanted`() {
-    var found = 0
-    SocketTable.tcp.forEach(in: Array(tcp("0100007F:1538", "0100007F:0016").utf8), where: { $0 == 1 }) { _ in found += 1
-    }
-    #expect(found == 0)
-  }
-
   @Test func `without an end is read`() {
     #expect(entries(.tcp, String(tcp("0100007F:1538", "0100007F:0016").dropLast())).count == 1)
+  }
+
+  @Test func `that a UNIX socket's name feigns does not hide the real one`() throws {
+    let line = "0000000000000000: 00000002 00000000 00010000 0001 01 "
+    let snapshot = SocketSnapshot(
+      taken: .now,
+      tables: [
+        (.unix, Array((line + "17 @name\n" + line + "88123\n").utf8)),
+        (.tcp, Array(tcp("0100007F:1538", "0100007F:0016").utf8)),
+      ])
+    #expect(snapshot[17]?.kind == .unix)
+    #expect(snapshot[88123]?.kind == .tcp)
+    #expect(snapshot[88124] == nil)
+    #expect(SocketTable.allCases.first == .unix)
   }
 }

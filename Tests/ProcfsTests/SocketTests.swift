@@ -3,6 +3,7 @@
 
 import Descriptors
 import Foundation
+import Linux
 import Procfs
 import TestSupport
 import Testing
@@ -11,8 +12,8 @@ import Testing
   /// The entry of one of its descriptors.
   private func entry(_ child: FDFactory, _ number: Int32) throws -> SocketEntry? {
     var watched = try Watched(child)
-    let inode = try watched.census()[number]?.inode
-    return try watched.directory.sockets { $0 == inode }.first
+    let inode = try #require(try watched.census()[number]?.inode)
+    return try watched.directory.sockets()[UInt32(inode)]
   }
 
   @Test(
@@ -57,18 +58,18 @@ import Testing
     // Nothing of it is in our own.
     var watched = try Watched(child)
     let inode = try #require(try watched.census()[number]?.inode)
-    #expect(try Watched(getpid()).directory.sockets { $0 == inode }.isEmpty)
+    #expect(try Watched(getpid()).directory.sockets()[UInt32(inode)] == nil)
   }
 
-  @Test func `that listen have as unread what waits to be accepted`() throws {
+  @Test func `that listen have no unread bytes, but a queue of connections`() throws {
     let child = try FDFactory()
-    let address = try #require(try entry(child, try child.openOne("tcp-listen"))?.local)
+    let number = try child.openOne("tcp-listen")
+    let address = try #require(try entry(child, number)?.local)
     let port = try #require(address.split(separator: ":").last.flatMap { UInt16($0) })
     let ours = try Loopback.connection(to: port)
     defer { close(ours) }
     var watched = try Watched(child)
-    #expect(try watched.censusWithSockets().unread.map(\.bytes) == [1])
-    // Told when it changes, and not again.
+    #expect(try entry(child, number)?.unread == 1)
     #expect(try watched.censusWithSockets().unread.isEmpty)
   }
 
@@ -79,7 +80,8 @@ import Testing
     let own = try Watched(getpid())
     func find(_ number: Int32) throws -> SocketEntry? {
       let target = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(number)")
-      return try own.directory.sockets { target == "socket:[\($0)]" }.first
+      let inode = try #require(UInt32(target.dropFirst("socket:[".count).dropLast()))
+      return try own.directory.sockets()[inode]
     }
     let port = try #require(try find(listener)?.local?.split(separator: ":").last.flatMap { UInt16($0) })
     let near = try Loopback.connection(to: port)
@@ -90,5 +92,61 @@ import Testing
     try Loopback.send(1234, from: near, to: far)
     #expect(try find(far)?.unread == 1234)
     #expect(try find(near)?.unread == 0)
+  }
+
+  @Test func `are read once for two processes of one namespace`() throws {
+    let procfs = try Procfs()
+    let children = try (0..<2).map { _ in try FDFactory() }
+    let numbers = try children.map { try $0.openOne("tcp-listen") }
+    let start = Instant.now
+    var taken: [Instant] = []
+    for (child, number) in zip(children, numbers) {
+      var watched = try Watched(child)
+      let inode = try #require(try watched.census()[number]?.inode)
+      let snapshot = try #require(try procfs.sockets.snapshot(of: watched.directory, since: start))
+      #expect(snapshot[UInt32(inode)]?.state == .listen)
+      taken.append(snapshot.taken)
+    }
+    #expect(taken[0] == taken[1])
+    // What is asked for anew so soon is not read: reading has its share of a core.
+    #expect(try procfs.sockets.snapshot(of: try Watched(children[0]).directory, since: .now) == nil)
+  }
+
+  @Test(.enabled(if: Machine.hasNetworkNamespaces, "takes root, a network namespace and ip(8)"))
+  func `are not mixed up with those of another namespace`() throws {
+    let procfs = try Procfs()
+    let children = [try FDFactory(), try FDFactory(launcher: Machine.inNetworkNamespace)]
+    for child in children {
+      let number = try child.openOne("tcp-listen")
+      var watched = try Watched(child)
+      let inode = try #require(try watched.census()[number]?.inode)
+      let snapshot = try #require(try procfs.sockets.snapshot(of: watched.directory, since: .now))
+      #expect(snapshot[UInt32(inode)]?.state == .listen)
+    }
+  }
+
+  @Test func `stay unknown while the tables are older than they are`() throws {
+    let child = try FDFactory()
+    var watched = try Watched(child)
+    let old = try watched.directory.sockets()
+    let number = try child.openOne("tcp-listen")
+    var poll = try watched.census()
+    let inode = try #require(poll[number]?.inode)
+    watched.table.readSockets(in: old, isCurrent: false, into: &poll)
+    #expect(poll.families.isEmpty && poll.tcp.isEmpty)
+    #expect(watched.table.hasSocketsToRead(isVerification: false))
+    watched.table.readSockets(in: try watched.directory.sockets(), into: &poll)
+    #expect(poll.tcp.map(\.inode) == [inode])
+    #expect(!watched.table.hasSocketsToRead(isVerification: false))
+    #expect(watched.table.hasSocketsToRead(isVerification: true))
+  }
+
+  @Test func `with several descriptors are told once`() throws {
+    let child = try FDFactory()
+    let number = try child.openOne("tcp-listen")
+    _ = try child.duplicate(number, 2)
+    var watched = try Watched(child)
+    #expect(try watched.censusWithSockets().tcp.count == 1)
+    #expect(!watched.table.hasSocketsToRead(isVerification: false))
   }
 }

@@ -25,7 +25,7 @@ struct Watched: ~Copyable {
   /// A census and the socket tables.
   mutating func censusWithSockets() throws(ProcfsError) -> Poll {
     var poll = try census()
-    try table.readSockets(of: directory, into: &poll)
+    table.readSockets(in: try directory.sockets(), into: &poll)
     return poll
   }
 

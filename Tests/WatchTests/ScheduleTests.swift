@@ -11,9 +11,10 @@ private let second = Duration.seconds(1)
 @Suite struct `A schedule` {
   /// Plays polls, one a second, and returns how closely each looked.
   private func play(
-    _ polls: Int, cost: Duration, isSuspicious: Bool = false, count: (Int) -> Int
+    _ polls: Int, cost: Duration, isSuspicious: Bool = false, counting: Procfs.Counting = .bySize, spread: Double = 0,
+    count: (Int) -> Int
   ) -> [Look] {
-    var schedule = Schedule(interval: second)
+    var schedule = Schedule(interval: second, counting: counting, spread: spread)
     var before: Int?
     return (0..<polls).map { index in
       let (time, now) = (second * index, count(index))
@@ -68,5 +69,24 @@ private let second = Duration.seconds(1)
     let allowed = max(second * polls * Schedule.share * 2, cost * polls / 20)
     #expect(spent <= allowed + cost)
     #expect(looks.contains { $0 != .count })
+  }
+
+  @Test func `lists what does not change ever more rarely, where counting is listing`() {
+    let looks = play(1_000, cost: .microseconds(20), counting: .byListing) { $0 < 900 ? 5 : 6 }
+    let listed = looks.indices.filter { looks[$0] != .skip }
+    let gaps = zip(listed, listed.dropFirst()).map { $1 - $0 }
+    #expect(!looks.contains(.count))
+    #expect(gaps.max() == 5)
+    #expect(listed.count < 250)
+    // A change is seen by the list that is due, and then every poll looks until it is quiet again.
+    let change = listed.first { $0 >= 900 } ?? 0
+    #expect((900...904).contains(change) && looks[change + 1] != .skip)
+  }
+
+  @Test func `does not verify all processes at the same time`() {
+    let due = [0, 0.25, 0.5, 0.75].map { spread in
+      Set(verifications(play(4_000, cost: .milliseconds(1), spread: spread) { _ in 5 }).suffix(10))
+    }
+    #expect(due.reduce(due[0]) { $0.intersection($1) }.isEmpty)
   }
 }

@@ -19,7 +19,8 @@
 //   rename FD HEX    ok            For what has a path: file, directory, directory-plain, fifo, unix-listen, path.
 //   unlink FD        ok            Likewise; its path is forgotten.
 //   write FD N       ok            Appends N bytes to a regular file: the offset moves.
-//   main-exit        ok            Another thread takes the protocol over and the main thread is a zombie.
+//   main-exit        ok            Another thread takes the protocol over and the main thread is a zombie. Again: that
+//                                  thread hands over to a third and is gone, and so on.
 //   drop UID         ok            Becomes this user and group; dumpable again, which the kernel had reset.
 //   undumpable       ok
 //   fork             child PID     The child has copies of all descriptors and waits.
@@ -72,7 +73,7 @@ struct child {
 static struct held *held;
 static int held_count;
 static struct child *children;
-static bool main_left;
+static pid_t leaving;
 static atomic_bool churning;
 
 // Leaving, and answers.
@@ -706,9 +707,7 @@ static void serve(void) {
     }
     if (strcmp(word, "main-exit") == 0) {
       if (!end_of_words(&rest)) continue;
-      if (!main_left) break;
-      answer("error the main thread has exited already");
-      continue;
+      break;
     }
     size_t i = 0;
     while (i < sizeof commands / sizeof *commands && strcmp(commands[i].name, word) != 0) i++;
@@ -721,35 +720,49 @@ static void serve(void) {
   free(line);
 }
 
-/// Whether the main thread is a zombie. Joining it is not enough: its descriptors go away after that.
-static bool main_is_zombie(void) {
+/// Whether a thread has gone, or is the main thread and a zombie. Joining it is not enough: its descriptors go away after
+/// that.
+static bool has_left(pid_t thread) {
   char path[64];
   char text[256];
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  // At the limit of descriptors nothing can be seen.
+  if (fd < 0) return errno == ENOENT;
   ssize_t length = read(fd, text, sizeof text - 1);
   close(fd);
-  text[length > 0 ? length : 0] = '\0';
+  if (length <= 0) return true;
+  text[length] = '\0';
   // The state stands after the name, which may contain anything.
   const char *parenthesis = strrchr(text, ')');
   return parenthesis && parenthesis[1] == ' ' && parenthesis[2] == 'Z';
 }
 
+static void *take_over(void *argument);
+
+/// Serves until it is to leave, and then in another thread.
+static void serve_and_hand_over(void) {
+  for (;;) {
+    serve();
+    leaving = (pid_t)syscall(SYS_gettid);
+    errno = start(take_over, NULL);
+    if (errno == 0) return;
+    answer_error("main-exit");
+  }
+}
+
 static void *take_over(void *argument) {
   (void)argument;
-  // At the limit of descriptors nothing can be seen: not for ever.
   const struct timespec millisecond = {.tv_nsec = 1000000};
+  // Not for ever.
   int tries = 2000;
-  while (!main_is_zombie() && --tries > 0) nanosleep(&millisecond, NULL);
-  main_left = true;
+  while (!has_left(leaving) && --tries > 0) nanosleep(&millisecond, NULL);
   if (tries > 0) {
     answer("ok");
   } else {
-    answer("error the main thread was not seen to exit");
+    answer("error the thread was not seen to exit");
   }
-  // Does not return: there is no second main thread.
-  serve();
+  serve_and_hand_over();
   return NULL;
 }
 
@@ -760,10 +773,6 @@ int main(void) {
   syscall(SYS_close_range, 3, ~0U, 0);
 #endif
   answer("ready %d", (int)getpid());
-  for (;;) {
-    serve();
-    errno = start(take_over, NULL);
-    if (errno == 0) pthread_exit(NULL);
-    answer_error("main-exit");
-  }
+  serve_and_hand_over();
+  pthread_exit(NULL);
 }
