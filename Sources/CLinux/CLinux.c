@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -65,4 +66,11 @@ int fdwatch_has_capability(int number) {
   struct __user_cap_data_struct data[2] = {{0}};
   if (number < 0 || number > 63 || syscall(SYS_capget, &header, data) != 0) return 0;
   return (data[number / 32].effective >> (number % 32)) & 1;
+}
+
+void fdwatch_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }

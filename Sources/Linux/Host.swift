@@ -35,6 +35,9 @@ package enum Host {
   /// Whether a capability is in force for us.
   package static func has(_ capability: Capability) -> Bool { fdwatch_has_capability(capability.rawValue) != 0 }
 
+  /// Raises our own soft limit of descriptors to the hard one: a watched process costs one or two. See getrlimit(2).
+  package static func raiseDescriptorLimit() { fdwatch_raise_descriptor_limit() }
+
   /// An environment variable of this process.
   package static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }

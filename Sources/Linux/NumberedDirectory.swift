@@ -16,6 +16,8 @@ import Glibc
   /// Larger than any link (`PATH_MAX`), and some 1,300 entries of a directory a call.
   private static let bufferSize = 32 << 10
 
+  private static let tooLong: [UInt8] = Array("/...".utf8)
+
   package init(_ name: String, in parent: borrowing Descriptor) throws(SystemCallError) {
     directory = try Descriptor(reading: name, in: parent)
     unsafe base = .allocate(byteCount: Self.bufferSize, alignment: 16)
@@ -62,6 +64,9 @@ import Glibc
   }
 
   /// Hands out the text of a link, valid during the call, or returns `nil` if the entry is gone.
+  ///
+  /// The kernel tells no path of more than 4,095 bytes (`PATH_MAX`); a process reaches one from within. It then reads
+  /// `/...` and is a path all the same.
   package func withLink<Result>(
     _ number: Int32, _ body: (Span<UInt8>) -> Result
   ) throws(SystemCallError) -> Result? {
@@ -69,6 +74,7 @@ import Glibc
     let text = unsafe base.advanced(by: 16).assumingMemoryBound(to: CChar.self)
     let count = unsafe readlinkat(directory.number, name, text, Self.bufferSize - 16)
     if count < 0 {
+      if errno == ENAMETOOLONG { return body(Self.tooLong.span) }
       return try nilIfGone(.last("readlinkat"))
     }
     return unsafe body(Span(_unsafeBytes: buffer[16..<(16 + count)]))

@@ -16,8 +16,8 @@ package struct ProcessDirectory: ~Copyable {
   let isLive: Bool
   private let counting: Procfs.Counting
   private let directory: Descriptor
-  /// The directory of `fd` and `fdinfo`, within ``directory``: usually itself. See ``followLivingThread()``.
-  private var table = ""
+  /// The directory of `fd`, `fdinfo` and `net`, within ``directory``: usually itself. See ``followLivingThread()``.
+  private(set) var table = ""
 
   /// Files of procfs that matter here are a few hundred bytes; an `fdinfo` or a table of sockets may be long.
   private static let smallFile = 64 << 10
@@ -87,6 +87,11 @@ extension ProcessDirectory {
     } catch .gone where !table.isEmpty {
       // The thread that was followed has exited; the process may live on in others.
       table = ""
+    } catch .denied(let file, let missing) {
+      // A main thread that has exited closes its directory to its own user, too.
+      guard table.isEmpty, try ProcessStat(stat: contents(of: "stat")).state == "Z" else {
+        throw .denied(file: file, missing: missing)
+      }
     }
     try explainEmptyTable()
     return try count()

@@ -80,6 +80,7 @@ package struct WatchSession: ~Copyable {
   private let span: Duration?
   private let untilLeak: Bool
   private let sockets: SocketTables
+  private static let mostExitHandles = 100
   private var processes: [WatchedProcess]
   private var views: [ProcessView]
   private var isRunning: [Bool]
@@ -104,7 +105,8 @@ package struct WatchSession: ~Copyable {
     _ signals: borrowing SignalQueue, _ report: inout some WatchReporter
   ) throws(SystemCallError) -> WatchOutcome {
     var outcome = WatchOutcome()
-    var exits = processes.map { try? ExitHandle(pid: $0.identity.pid) }
+    // To notice an exit at once is a courtesy; of very many processes the next round tells.
+    var exits = processes.enumerated().map { $0 < Self.mostExitHandles ? try? ExitHandle(pid: $1.identity.pid) : nil }
     report.began(views)
     var next = start
     while true {

@@ -24,10 +24,10 @@ package final class WatchedProcess {
   package init(
     pid: Int32, in procfs: borrowing Procfs, interval: Duration, start: Double
   ) throws(ProcfsError) {
-    let directory = try ProcessDirectory(pid: pid, in: procfs)
+    var directory = try ProcessDirectory(pid: pid, in: procfs)
+    let count = try directory.countOrExplain()
     let identity = try directory.identity()
     let limits = try directory.limits()
-    let count = try directory.count()
     (self.identity, self.limits, self.count) = (identity, limits, count)
     self.directory = directory
     // Processes that were found together are not all verified at the same time.

@@ -16,6 +16,7 @@ struct Found {
   let start = Instant.now
 
   init(_ selectors: [TargetSelector], in procfs: borrowing Procfs, interval: Duration) {
+    Host.raiseDescriptorLimit()
     var seen: Set<Int32> = []
     for selector in selectors {
       do {
@@ -40,6 +41,8 @@ struct Found {
           count: process.count, limits: process.limits))
     } catch .gone {
       failures.append("no process \(pid)\(Found.hint(procfs))")
+    } catch .zombie {
+      failures.append("process \(pid) has exited: only its entry is left, until its parent collects it")
     } catch .denied(let file, let missing) {
       failures.append(Found.denied(pid, file: file, missing: missing, in: procfs))
     } catch {

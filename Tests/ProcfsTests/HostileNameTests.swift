@@ -2,6 +2,7 @@
 // Names that strangers choose: newlines, escape sequences, bytes that are no text.
 
 import Descriptors
+import Foundation
 import Procfs
 import TestSupport
 import Testing
@@ -54,5 +55,20 @@ import Testing
     let number = try child.path(Array(name.utf8))
     var watched = try Watched(child)
     #expect(try watched.census()[number]?.kind == .file)
+  }
+
+  @Test func `that is longer than the kernel tells is a path all the same`() throws {
+    // A process reaches a path of more than 4,095 bytes from within, one folder after the other.
+    let script = "cd \"$0\" && for i in $(seq 25); do mkdir $1 && cd -P $1 || exit 1; done; exec 9>x; echo $$; read end"
+    let top = TemporaryFile().path
+    try FileManager.default.createDirectory(atPath: top, withIntermediateDirectories: true)
+    defer { _ = try? ChildProcess(["rm", "-rf", top]).finish() }
+    let child = try ChildProcess(["sh", "-c", script, top, String(repeating: "d", count: 200)])
+    let line = try #require(try child.readLine())
+    var watched = try Watched(try #require(Int32(line)))
+    let found = try #require(try watched.census()[9])
+    #expect(found.kind == .file && found.target == "/...")
+    #expect(try watched.census(.deep).opened.isEmpty)
+    child.closeInput()
   }
 }

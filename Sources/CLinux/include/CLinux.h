@@ -30,5 +30,8 @@ int fdwatch_pidfd_open(int pid);
 /// ioctl(2) TIOCGWINSZ: variadic. Returns 0, or -1 with errno.
 int fdwatch_window_size(int descriptor, unsigned short *rows, unsigned short *columns);
 
+/// Raises our own soft RLIMIT_NOFILE to the hard one, if it can: the type of its name differs between C libraries.
+void fdwatch_raise_descriptor_limit(void);
+
 /// Whether the thread's effective set has the capability of that number: capget(2) has no wrapper in glibc.
 int fdwatch_has_capability(int number);
