@@ -67,7 +67,7 @@ extension ProcessDirectory {
     var isAnyMissing = false
     for table in SocketTable.allCases {
       do {
-        tables.append((table, try contents(of: "net/" + table.rawValue, limit: Self.longestFile)))
+        tables.append((table, try contents(of: self.table + "net/" + table.rawValue, limit: Self.longestFile)))
       } catch .gone {
         isAnyMissing = true
       } catch {
@@ -83,7 +83,7 @@ extension ProcessDirectory {
   /// What tells its network namespace from others: each has files of its own in `net/`.
   fileprivate var networkNamespace: UInt64? {
     for table in [SocketTable.tcp, .unix] {
-      if let node = try? node(of: "net/" + table.rawValue) { return node.inode }
+      if let node = try? node(of: self.table + "net/" + table.rawValue) { return node.inode }
     }
     return nil
   }
@@ -92,8 +92,10 @@ extension ProcessDirectory {
 /// The last reading of each network namespace, for all processes that are watched in it.
 package final class SocketTables {
   private var readings: [UInt64: Reading] = [:]
-  /// The part of one core that reading the tables of a namespace may take.
-  private static let share = 0.02
+
+  /// How long to leave the tables alone after a reading that took `cost`: a fifth of a percent of one core while that
+  /// means some seconds, and 2 % where there are so very many sockets that it would mean minutes.
+  private static func pause(_ cost: Duration) -> Duration { min(cost / 0.002, max(.seconds(10), cost / 0.02)) }
 
   private struct Reading {
     var snapshot: SocketSnapshot?
@@ -119,7 +121,7 @@ package final class SocketTables {
     let snapshot = try process.sockets()
     if let namespace {
       let end = Instant.now
-      readings[namespace] = Reading(snapshot: snapshot, next: end + (end - began) / Self.share)
+      readings[namespace] = Reading(snapshot: snapshot, next: end + Self.pause(end - began))
     }
     return snapshot
   }

@@ -25,7 +25,7 @@ package struct Schedule: Sendable {
   package static let longestQuiet = Duration.seconds(120)
   /// The longest that one which does not change goes unlisted, where counting is listing (kernels before 6.2). The kernel
   /// alone needs 20 µs to list a small table: a thousand a second would be 2 % of a core.
-  package static let longestUnlisted = Duration.seconds(5)
+  package static let longestUnlisted = Duration.seconds(10)
 
   package let interval: Duration
   private let counting: Procfs.Counting
