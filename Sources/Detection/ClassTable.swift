@@ -7,6 +7,8 @@ import Descriptors
 struct ClassTable: Sendable {
   private var slots: [ClassRecord] = []
   private var byKey: [String: UInt16] = [:]
+  /// Of kinds that are one class whatever the target, so that most descriptors need no look at ``byKey``.
+  private var byKind: [Kind: UInt16] = [:]
   private var patterns = TargetPatterns()
   private static let most = 40
 
@@ -23,10 +25,11 @@ struct ClassTable: Sendable {
   mutating func index(
     kind: Kind, target: String, isCloseWait: Bool = false, at time: Double
   ) -> (index: UInt16, remap: [UInt16: UInt16]?) {
+    let hasPath = target.utf8.first == UInt8(ascii: "/")
+    if !hasPath, !isCloseWait, let index = byKind[kind] { return (index, nil) }
     // A directory that is opened without O_DIRECTORY reads as a file: its other descriptors tell.
     let kind = kind == .file && isDirectory(target) ? .directory : kind
     var key = kind.rawValue
-    var label = target
     var remap: [UInt16: UInt16]?
     switch kind {
     case .tcp where target != "listening":
@@ -37,7 +40,7 @@ struct ClassTable: Sendable {
       }
       key = found.pattern
       remap = merge(below: found.newlyVarying)
-    case _ where target.hasPrefix("/") && kind != .pty:
+    case _ where hasPath && kind != .pty:
       let isDeleted = target.hasSuffix(TargetPatterns.deletedMark)
       let path = isDeleted ? target.dropLast(TargetPatterns.deletedMark.count) : target[...]
       // The first two levels of a file system have more names than a program's own folders.
@@ -46,14 +49,17 @@ struct ClassTable: Sendable {
       remap = merge(below: found.newlyVarying)
     case .pty: key += target.hasPrefix("/dev/pts/") ? "/pts" : target
     case .tcp, .anon: key += "/" + target
-    default: label = ""
+    default:
+      let index = byKey[key] ?? insert(key, kind, "", isCloseWait: isCloseWait)
+      byKind[kind] = index
+      return (index, nil)
     }
     if isCloseWait { key += " CLOSE_WAIT" }
     if let index = byKey[key] {
-      self[index].label.add(label)
+      self[index].label.add(target)
       return (index, remap)
     }
-    return (insert(key, kind, label, isCloseWait: isCloseWait), remap)
+    return (insert(key, kind, target, isCloseWait: isCloseWait), remap)
   }
 
   private func isDirectory(_ target: String) -> Bool {
@@ -92,6 +98,7 @@ struct ClassTable: Sendable {
       return false
     }
     byKey[self[index].key] = nil
+    byKind[self[index].kind] = nil
     slots[Int(index)] = .vacant
     return true
   }

@@ -71,10 +71,11 @@ extension Detector {
         ledger.updateAll { $0.follow(remap) }
         for index in opened.indices { opened[index].follow(remap) }
       }
+      // At once: a class that has members does not make room for the next one.
+      classes[index].open += 1
       opened.append(entry(for: new, in: index, isFirst: isFirst))
     }
     let removed = ledger.apply(closed: poll.closed, opened: opened)
-    for entry in opened { classes[entry.classIndex].open += 1 }
     let events = bury(removed, heirs: opened)
     classes.countOpened(opened, at: time, isFirst: isFirst)
     if opened.contains(where: { $0.marks.contains(.isRenamed) }) { ledger.clearRenamed() }
@@ -102,7 +103,7 @@ extension Detector {
 
   /// Notes the ages of those that were closed.
   private mutating func bury(_ removed: [LedgerEntry], heirs: [LedgerEntry]) -> [DetectionEvent] {
-    var deaths: [UInt16: Bulk] = [:]
+    var deaths = [Bulk](repeating: Bulk(), count: classes.slotCount)
     for entry in removed {
       let heir = heirs.binarySearch(entry.number)
       classes[entry.classIndex].open -= 1
@@ -110,10 +111,11 @@ extension Detector {
       let age = time - entry.born
       classes[entry.classIndex].closed.add(age, at: time)
       if !entry.marks.contains(.isInitial) { classes[entry.classIndex].backlog.add(age: age, at: time) }
-      deaths[entry.classIndex, default: Bulk()].add(born: entry.born, now: time)
+      deaths[Int(entry.classIndex)].add(born: entry.born, now: time)
     }
     var events: [DetectionEvent] = []
-    for (index, bulk) in deaths.sorted(by: { $0.key < $1.key }) {
+    for index in classes.indices where deaths[Int(index)].count > 0 {
+      let bulk = deaths[Int(index)]
       classes[index].closedRate.add(bulk.count, at: time)
       guard bulk.isRelease(leaving: classes[index].open, interval: censusInterval) else { continue }
       classes[index].bulkCloses = min(classes[index].bulkCloses + 1, 1000)
@@ -135,23 +137,30 @@ extension Detector {
 
   private mutating func takeSockets(_ poll: Poll) {
     if poll.tcp.isEmpty, poll.families.isEmpty, poll.unread.isEmpty { return }
-    var indices: [UInt32: Int] = [:]
-    for (index, entry) in ledger.entries.enumerated() where entry.kind.isSocket { indices[entry.inode] = index }
+    // An open file description may have several descriptors.
+    var indices: [UInt32: [Int]] = [:]
+    for change in poll.families { indices[UInt32(truncatingIfNeeded: change.inode)] = [] }
+    for change in poll.tcp { indices[UInt32(truncatingIfNeeded: change.inode)] = [] }
+    for change in poll.unread { indices[UInt32(truncatingIfNeeded: change.inode)] = [] }
+    for (index, entry) in ledger.entries.enumerated() where entry.kind.isSocket { indices[entry.inode]?.append(index) }
+    func entries(_ inode: UInt64) -> [Int] { indices[UInt32(truncatingIfNeeded: inode)] ?? [] }
+
     for change in poll.families where change.kind != .socket {
-      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
-      move(index, kind: change.kind, target: "", isCloseWait: false)
+      for index in entries(change.inode) { move(index, kind: change.kind, target: "", isCloseWait: false) }
     }
     for change in poll.tcp {
-      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
       let isCloseWait = change.state == .closeWait
-      let before = ledger.entries[index]
-      if before.kind == .tcp, before.marks.contains(.isCloseWait) == isCloseWait { continue }
-      move(index, kind: .tcp, target: change.state == .listen ? "listening" : change.peer, isCloseWait: isCloseWait)
+      for index in entries(change.inode) {
+        let before = ledger.entries[index]
+        if before.kind == .tcp, before.marks.contains(.isCloseWait) == isCloseWait { continue }
+        move(index, kind: .tcp, target: change.state == .listen ? "listening" : change.peer, isCloseWait: isCloseWait)
+      }
     }
     for change in poll.unread {
-      guard let index = indices[UInt32(truncatingIfNeeded: change.inode)] else { continue }
-      ledger.update(index) { entry in
-        if change.bytes > 0 { entry.marks.insert(.hasUnread) } else { entry.marks.remove(.hasUnread) }
+      for index in entries(change.inode) {
+        ledger.update(index) { entry in
+          if change.bytes > 0 { entry.marks.insert(.hasUnread) } else { entry.marks.remove(.hasUnread) }
+        }
       }
     }
   }
@@ -183,19 +192,21 @@ extension Detector {
 /// Closes of one class in one poll.
 private struct Bulk {
   var count = 0
-  private var births: Set<Double> = []
+  /// Different ones, and no more than are asked for.
+  private var births: [Double] = []
   private var oldest = 0.0
+  private static let fewestBirths = 6
 
   mutating func add(born: Double, now: Double) {
     count += 1
-    births.insert(born)
+    if births.count < Self.fewestBirths, !births.contains(born) { births.append(born) }
     oldest = max(oldest, now - born)
   }
 
   /// A collector releases most of what there is, old and young alike. A herd that leaves was born together, and of what
   /// lives for less than a few censuses all are new at every one.
   func isRelease(leaving open: Int, interval: Double) -> Bool {
-    count >= 12 && count >= open && births.count >= 6 && oldest > 4 * interval
+    count >= 12 && count >= open && births.count >= Self.fewestBirths && oldest > 4 * interval
   }
 }
 
