@@ -60,9 +60,9 @@ let package = Package(
     tests("LinuxTests", ["Linux", "TestSupport"]),
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
-    tests("CommandTests", ["TestSupport"]),
+    tests("CommandTests", ["Watch", "Detection", "TestSupport"]),
     tests("DetectionTests", ["Detection", "Descriptors", "Trace"]),
-    tests("TraceTests", ["Trace", "Descriptors", "Detection"]),
+    tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(
       name: "journalsend", dependencies: ["Systemd"], path: "Tests/journalsend", swiftSettings: settings),

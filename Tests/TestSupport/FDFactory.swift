@@ -41,7 +41,7 @@ extension FDFactory {
     guard let line = try process.readLine() else { throw TestFailure("fdfactory ended at: \(command)") }
     let words = line.split(separator: " ")
     switch words.first {
-    case "ok", "child", "churned": return Array(words.dropFirst())
+    case "ok", "child", "churned", "leaked": return Array(words.dropFirst())
     case "unsupported": throw Unsupported(description: line)
     default: throw TestFailure("fdfactory, asked to \(command), answers: \(line)")
     }
@@ -106,6 +106,14 @@ extension FDFactory {
   /// Starts a thread of it that opens and closes without pause.
   package func startChurn(milliseconds: Int) throws { try ask("churn \(milliseconds)") }
   package func finishChurn() throws -> Int { Int(try answer(to: "churn").first ?? "") ?? 0 }
+
+  /// Starts a thread of it that opens one at a time and closes none.
+  package func startLeak(of kind: String, every pause: Duration, count: Int) throws {
+    try ask("leak \(kind) \(Int(pause / .milliseconds(1))) \(count)")
+  }
+
+  /// Waits until the thread has opened all.
+  package func finishLeak() throws { _ = try answer(to: "leaked") }
 
   /// Ends it and collects it.
   package func exit(_ code: Int = 0) throws {

@@ -4,19 +4,9 @@
 import Descriptors
 import Detection
 import Foundation
+import TestSupport
 import Testing
 import Trace
-
-/// A file in the temporary directory, removed with it.
-final class TemporaryFile {
-  let path = FileManager.default.temporaryDirectory.appendingPathComponent("fdwatch-\(UUID().uuidString)").path
-
-  init(_ bytes: Data? = nil) { if let bytes { _ = FileManager.default.createFile(atPath: path, contents: bytes) } }
-  convenience init(_ text: String) { self.init(Data(text.utf8)) }
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  var bytes: Data { FileManager.default.contents(atPath: path) ?? Data() }
-}
 
 private let header = TraceHeader(
   command: "ngi\nnx\u{1b}[31m", pid: 4711, interval: .milliseconds(500), start: "2026-11-23T10:00:00.000Z",
