@@ -16,16 +16,27 @@ func median(_ values: [Double]) -> Double {
   return sorted.isEmpty ? .nan : sorted[sorted.count / 2]
 }
 
-/// Runs two candidates in turn, A B A B …, and returns their medians and the median of the ratios pair by pair: the
-/// machine's speed drifts, and drifts for both.
-func compare(
-  rounds: Int, _ a: () throws -> Void, _ b: () throws -> Void
-) rethrows -> (a: Double, b: Double, ratio: Double) {
+/// Medians of two candidates, in nanoseconds, and of their ratios.
+struct Comparison {
+  var a: Double
+  var b: Double
+  var ratio: Double
+
+  /// Of one repetition, where each round was so many.
+  static func / (all: Comparison, repeats: Double) -> Comparison {
+    Comparison(a: all.a / repeats, b: all.b / repeats, ratio: all.ratio)
+  }
+}
+
+/// Runs two candidates in turn, A B A B …, and takes the ratios pair by pair: the machine's speed drifts, and drifts for
+/// both.
+func compare(rounds: Int, _ a: () throws -> Void, _ b: () throws -> Void) rethrows -> Comparison {
   try a()
   try b()
   var times: [(a: Double, b: Double)] = []
   for _ in 0..<rounds { times.append((try nanoseconds(a), try nanoseconds(b))) }
-  return (median(times.map(\.a)), median(times.map(\.b)), median(times.map { $0.a / $0.b }))
+  return Comparison(
+    a: median(times.map(\.a)), b: median(times.map(\.b)), ratio: median(times.map { $0.a / $0.b }))
 }
 
 /// CPU time of this process, user and system, in seconds.
@@ -36,14 +47,14 @@ func cpuSeconds() -> Double {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
-/// Resident memory in bytes: all of it, and what is no file's.
-func residentMemory() -> (all: Double, anonymous: Double) {
-  let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-  func bytes(_ name: String) -> Double {
-    let line = text.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
-    return 1024 * (Double(line.split(whereSeparator: { !$0.isNumber }).first ?? "") ?? .nan)
+/// One of the figures of `/proc/<pid>/status` that are in kB, in MB.
+func megabytes(_ name: String, of pid: Int32) throws -> Double {
+  let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+  let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+  guard let word = line?.split(whereSeparator: \.isWhitespace).dropFirst().first, let kilobytes = Double(word) else {
+    throw BenchError("no \(name)")
   }
-  return (bytes("VmRSS:"), bytes("RssAnon:"))
+  return kilobytes * 1024 / 1e6
 }
 
 /// The rows of the results, printed as a table in Markdown.

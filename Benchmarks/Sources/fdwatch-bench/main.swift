@@ -44,22 +44,13 @@ func looks(_ results: inout Results, _ count: Int, _ counting: Procfs.Counting) 
   let isListing = counting == .byListing
   let label = isListing ? "before 6.2: " : ""
 
-  let watched = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
-  _ = try watched.poll(at: .zero)
-  let repeats = isListing ? max(1, 20_000 / count) : 2000
-  let poll = try compare(rounds: 31) {
-    for _ in 0..<repeats { _ = try watched.poll(at: .milliseconds(1)) }
-  } _: {
-    _ =
-      isListing
-      ? peer_count_by_listing(handle.descriptor, Int32(repeats)) : peer_count(handle.descriptor, Int32(repeats))
-  }
-  results.add(
-    "\(label)poll without change, \(count) open", time(poll.a / Double(repeats)),
-    "\(isListing ? "getdents64" : "fstatat") \(time(poll.b / Double(repeats)))", times(poll.ratio), bar: "≤ 2 ×",
-    holds: poll.ratio <= 2)
-
   var process = try ProcessDirectory(pid: child.pid, in: procfs)
+  let poll = try isListing ? pollByListing(&process, handle, count) : pollBySize(child, handle, in: procfs)
+  results.add(
+    "\(label)poll without change, \(count) open", time(poll.a),
+    "\(isListing ? "getdents64" : "fstatat") \(time(poll.b))",
+    times(poll.ratio), bar: "≤ 2 ×", holds: poll.ratio <= 2)
+
   let rounds = count > 5000 ? 11 : 31
   let full = try compare(rounds: rounds) {
     var table = DescriptorTable()
@@ -102,6 +93,31 @@ func looks(_ results: inout Results, _ count: Int, _ counting: Procfs.Counting) 
   }
 }
 
+/// All that a poll does: count, decide that no closer look is due, ask the detector.
+func pollBySize(_ child: Child, _ handle: Handle, in procfs: borrowing Procfs) throws -> Comparison {
+  let watched = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
+  _ = try watched.poll(at: .zero)
+  let repeats = 2000
+  return try compare(rounds: 31) {
+    for _ in 0..<repeats { _ = try watched.poll(at: .milliseconds(1)) }
+  } _: {
+    _ = peer_count(handle.descriptor, Int32(repeats))
+  } / Double(repeats)
+}
+
+/// Where counting is listing, a poll is a list, compared with the one before.
+func pollByListing(_ process: inout ProcessDirectory, _ handle: Handle, _ count: Int) throws -> Comparison {
+  var table = DescriptorTable()
+  var poll = Poll(time: .zero, count: 0)
+  try table.census(of: &process, verifying: .links, into: &poll)
+  let repeats = max(1, 20_000 / count)
+  return try compare(rounds: 31) {
+    for _ in 0..<repeats { try table.census(of: &process, verifying: .none, into: &poll) }
+  } _: {
+    _ = peer_count_by_listing(handle.descriptor, Int32(repeats))
+  } / Double(repeats)
+}
+
 /// A thousand idle processes, looked at once a second.
 func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
   let parent = try Child(holding: 20)
@@ -112,14 +128,14 @@ func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
   }
   // Ten minutes as fast as it goes: how rarely they are looked at closely settles.
   for second in 0..<600 { for process in watched { _ = try process.poll(at: .seconds(second)) } }
-  // Then as long as it takes until all have been verified once. Time passes faster here than on the clock, so the socket
-  // tables, which are read at most so often, are read as often as they would be.
+  // Then for as long as it takes until all have been verified once, at the pace of the clock.
   let seconds = Int(Schedule.longestQuiet / .seconds(1))
   let before = cpuSeconds()
   for second in 0..<seconds {
+    let start = ContinuousClock().now
     for process in watched { _ = try process.poll(at: .seconds(600 + second)) }
     procfs.sockets.roundEnded()
-    Thread.sleep(forTimeInterval: 0.2)
+    Thread.sleep(forTimeInterval: max(0, 1 - (ContinuousClock().now - start) / .seconds(1)))
   }
   let share = (cpuSeconds() - before) / Double(seconds) * 100
   results.add(
@@ -128,37 +144,28 @@ func idle(_ results: inout Results, _ counting: Procfs.Counting) throws {
     "", "", bar: "< 1 %", holds: share < 1)
 }
 
-/// What 100,000 descriptors of six processes take, in a process of its own.
+/// What the shipped binary takes to watch 100,000 descriptors of six processes.
 func memory(_ results: inout Results) throws {
   let children = try (0..<6).map { _ in try Child(holding: 16_667) }
   defer { withExtendedLifetime(children) {} }
-  let process = Process()
-  let output = Pipe()
-  process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-  process.arguments = ["memory-of"] + children.map { String($0.pid) }
-  process.standardOutput = output
-  try process.run()
-  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  process.waitUntilExit()
-  let figures = text.split(separator: " ").compactMap { Double($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
-  guard figures.count == 3 else { throw BenchError("no figures: \(text)") }
-  let bar = 20e6 + 64 * figures[2]
+  guard let binary = ProcessInfo.processInfo.environment["FDWATCH"] else { throw BenchError("run it by run.sh") }
+  let watch = Process()
+  watch.executableURL = URL(filePath: binary)
+  watch.arguments = ["--format", "json"] + children.map { String($0.pid) }
+  watch.standardOutput = FileHandle.nullDevice
+  try watch.run()
+  // A minute, in which all are verified some times.
+  Thread.sleep(forTimeInterval: 60)
+  defer { watch.terminate() }
+  let resident = try megabytes("VmRSS", of: watch.processIdentifier)
+  let bar = 20 + 64 * 100_002 / 1e6
   results.add(
-    "\(Int(figures[2])) tracked descriptors, resident",
-    String(format: "%.1f MB, of which RssAnon %.1f MB", figures[0] / 1e6, figures[1] / 1e6), "", "",
-    bar: String(format: "≤ %.1f MB", bar / 1e6), holds: figures[0] <= bar)
-}
-
-func reportMemory(_ pids: [Int32]) throws {
-  let procfs = try Procfs()
-  let watched = try pids.map { try WatchedProcess(pid: $0, in: procfs, interval: .seconds(1), start: 0) }
-  var tracked = 0
-  for second in 0..<20 {
-    tracked = 0
-    for process in watched { tracked += try process.poll(at: .seconds(second * 120))?.poll.count ?? 0 }
-  }
-  let (all, anonymous) = residentMemory()
-  print(all, anonymous, tracked)
+    "100,002 tracked descriptors, resident",
+    String(
+      format: "%.1f MB, of which RssAnon %.1f MB; highest %.1f MB", resident,
+      try megabytes("RssAnon", of: watch.processIdentifier), try megabytes("VmHWM", of: watch.processIdentifier)), "",
+    "",
+    bar: String(format: "≤ %.1f MB", bar), holds: resident <= bar)
 }
 
 /// What the detector takes.
@@ -197,20 +204,16 @@ func detection(_ results: inout Results) {
 }
 
 let words = CommandLine.arguments.dropFirst()
-if words.first == "memory-of" {
-  try reportMemory(words.dropFirst().compactMap { Int32($0) })
-} else {
-  let isWanted = { (part: String) in words.isEmpty || words.contains(part) }
-  var results = Results()
-  if isWanted("looks") {
-    for size in sizes { try looks(&results, size, .bySize) }
-    for size in sizes { try looks(&results, size, .byListing) }
-  }
-  if isWanted("idle") {
-    try idle(&results, .bySize)
-    try idle(&results, .byListing)
-  }
-  if isWanted("memory") { try memory(&results) }
-  if isWanted("detection") { detection(&results) }
-  print(results.table)
+let isWanted = { (part: String) in words.isEmpty || words.contains(part) }
+var results = Results()
+if isWanted("looks") {
+  for size in sizes { try looks(&results, size, .bySize) }
+  for size in sizes { try looks(&results, size, .byListing) }
 }
+if isWanted("idle") {
+  try idle(&results, .bySize)
+  try idle(&results, .byListing)
+}
+if isWanted("memory") { try memory(&results) }
+if isWanted("detection") { detection(&results) }
+print(results.table)
