@@ -40,6 +40,8 @@ int fdwatch_signals_open(void) {
   sigaddset(&mask, SIGTERM);
   sigaddset(&mask, SIGHUP);
   sigaddset(&mask, SIGWINCH);
+  sigaddset(&mask, SIGQUIT);
+  sigaddset(&mask, SIGTSTP);
   if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0) return -1;
   return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 }

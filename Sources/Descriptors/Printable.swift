@@ -30,7 +30,7 @@ extension Unicode.Scalar {
     switch value {
     case 0..<0x20, 0x5c, 0x7f..<0xa0: true
     // Marks of direction, joiners, separators, and the byte order mark: nothing to see, much to hide behind.
-    case 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff: true
+    case 0xad, 0x61c, 0x180e, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff: true
     default: false
     }
   }

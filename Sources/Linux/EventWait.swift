@@ -6,7 +6,7 @@ import Glibc
 
 /// A signal that ends or changes a watch.
 package enum Signal: Sendable, Equatable {
-  /// SIGINT: Ctrl-C.
+  /// SIGINT and SIGQUIT: Ctrl-C, Ctrl-\\.
   case interrupt
   /// SIGTERM.
   case terminate
@@ -14,6 +14,8 @@ package enum Signal: Sendable, Equatable {
   case hangUp
   /// SIGWINCH: the terminal has another size.
   case windowChanged
+  /// SIGTSTP: Ctrl-Z.
+  case stop
 }
 
 /// The signals above, as a queue instead of an interruption. See signalfd(2).
@@ -47,7 +49,8 @@ package struct SignalQueue: ~Copyable {
     while true {
       switch fdwatch_signals_next(descriptor.number) {
       case 0: return nil
-      case SIGINT: return .interrupt
+      case SIGINT, SIGQUIT: return .interrupt
+      case SIGTSTP: return .stop
       case SIGTERM: return .terminate
       case SIGHUP: return .hangUp
       case SIGWINCH: return .windowChanged

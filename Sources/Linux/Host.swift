@@ -38,6 +38,9 @@ package enum Host {
   /// Raises our own soft limit of descriptors to the hard one: a watched process costs one or two. See getrlimit(2).
   package static func raiseDescriptorLimit() { fdwatch_raise_descriptor_limit() }
 
+  /// Stops this process as Ctrl-Z would have, until it is continued.
+  package static func stop() { raise(SIGSTOP) }
+
   /// An environment variable of this process.
   package static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }

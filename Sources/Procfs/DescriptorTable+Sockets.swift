@@ -17,35 +17,36 @@ extension DescriptorTable {
     var told: Set<UInt32> = []
     for index in entries.indices where entries[index].kind.isSocket && entries[index].lookup != .otherFamily {
       let inode = entries[index].node
-      let isFirst = told.insert(inode).inserted
       if let socket = snapshot[inode] {
-        take(socket, at: index, isFirst: isFirst, into: &poll)
+        take(socket, at: index, &told, into: &poll)
       } else if isCurrent, entries[index].lookup == .due {
         // Neither bound nor connected: in no table yet.
         entries[index].lookup = .inNoTable
-        if isFirst { poll.families.append(Poll.FamilyChange(inode: UInt64(inode), kind: .socket)) }
+        if told.insert(inode).inserted {
+          poll.families.append(Poll.FamilyChange(inode: UInt64(inode), kind: .socket))
+        }
       }
     }
   }
 
-  /// - Parameter isFirst: no other descriptor of the same socket has told it in this poll.
-  private mutating func take(_ socket: SocketEntry, at index: Int, isFirst: Bool, into poll: inout Poll) {
+  /// - Parameter told: sockets of which another descriptor has told the same in this poll.
+  private mutating func take(
+    _ socket: SocketEntry, at index: Int, _ told: inout Set<UInt32>, into poll: inout Poll
+  ) {
+    let before = entries[index]
     entries[index].kind = socket.kind
-    if let state = socket.state {
-      if isFirst, entries[index].lookup != .tcp || entries[index].state != state {
-        poll.tcp.append(Poll.TCPChange(inode: socket.inode, state: state, peer: socket.peer ?? ""))
-      }
-      entries[index].lookup = .tcp
-      entries[index].state = state
-    } else {
-      entries[index].lookup = .otherFamily
-      if isFirst { poll.families.append(Poll.FamilyChange(inode: socket.inode, kind: socket.kind)) }
-    }
     // The queue of one that listens holds connections that wait to be accepted, not bytes.
     let unread = socket.state == .listen ? 0 : UInt32(clamping: socket.unread)
-    if entries[index].unread != unread {
-      entries[index].unread = unread
-      if isFirst { poll.unread.append(Poll.UnreadChange(inode: socket.inode, bytes: UInt64(unread))) }
+    entries[index].unread = unread
+    entries[index].lookup = socket.state == nil ? .otherFamily : .tcp
+    if let state = socket.state { entries[index].state = state }
+    let isNew = before.lookup != entries[index].lookup || before.state != entries[index].state
+    guard isNew || before.unread != unread, told.insert(before.node).inserted else { return }
+    if isNew, let state = socket.state {
+      poll.tcp.append(Poll.TCPChange(inode: socket.inode, state: state, peer: socket.peer ?? ""))
+    } else if isNew {
+      poll.families.append(Poll.FamilyChange(inode: socket.inode, kind: socket.kind))
     }
+    if before.unread != unread { poll.unread.append(Poll.UnreadChange(inode: socket.inode, bytes: UInt64(unread))) }
   }
 }

@@ -78,7 +78,12 @@ extension DescriptorTable {
     }
     walk.closed.append(contentsOf: entries[next...].lazy.map(\.number))
     // An exit that overlaps the walk looks like a mass of closes, which would clear the worst of leaks.
-    if !walk.closed.isEmpty { _ = try process.countOrExplain() }
+    if !walk.closed.isEmpty || merged.count < numbers.count {
+      let thread = process.table
+      _ = try process.countOrExplain()
+      // The thread whose table this was has gone, and another is followed now.
+      if process.table != thread { return try census(of: &process, verifying: verification, into: &poll) }
+    }
 
     entries = merged
     mounts = walk.mounts

@@ -126,6 +126,14 @@ extension ProcessDirectory {
     }
   }
 
+  /// Why a look was denied: while a process exits, the kernel gives its directories to root.
+  package func explainDenial(_ denial: ProcfsError) -> ProcfsError {
+    guard let text = try? contents(of: "stat"), let stat = try? ProcessStat(stat: text) else { return .gone }
+    if stat.hasExited || stat.isExiting { return .zombie }
+    guard let status = try? ProcessStatus(status: contents(of: "status")) else { return denial }
+    return status.tableSize == 0 ? .zombie : denial
+  }
+
   private mutating func followLivingThread() throws(ProcfsError) {
     table = ""
     var threads: [Int32] = []

@@ -10,8 +10,11 @@ package struct ProcessStat: Equatable, Sendable {
   /// Clock ticks between boot and the start of the process: with the pid it names a process for good.
   package var startTime: UInt64
   package var threads: Int
+  /// `PF_…` of the kernel's include/linux/sched.h.
+  package var flags: UInt64
 
-  package init(state: Character, startTime: UInt64, threads: Int) {
+  package init(state: Character, startTime: UInt64, threads: Int, flags: UInt64 = 0) {
+    self.flags = flags
     self.state = state
     self.startTime = startTime
     self.threads = threads
@@ -22,12 +25,15 @@ package struct ProcessStat: Equatable, Sendable {
   package init(stat text: [UInt8]) throws(ProcfsError) {
     guard let close = text.lastIndex(of: UInt8(ascii: ")")) else { throw .malformed("stat", text[...]) }
     let fields = words(text[(close + 1)...].filter { $0 != UInt8(ascii: "\n") }[...])
-    // The field after the name is number 3 in proc(5): threads are 20, the start time is 22.
+    // The field after the name is number 3 in proc(5): flags are 9, threads 20, the start time is 22.
     guard fields.count > 19, let state = fields[0].first, let threads = fields[17].signed,
-      let start = fields[19].unsigned()
+      let start = fields[19].unsigned(), let flags = fields[6].unsigned()
     else { throw .malformed("stat", text[...]) }
-    self.init(state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads))
+    self.init(state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads), flags: flags)
   }
+
+  /// It is on its way out, and has one thread at most to go: `PF_EXITING`.
+  package var isExiting: Bool { flags & 4 != 0 && threads <= 1 }
 
   /// It has exited: nothing runs any more.
   package var hasExited: Bool { state == "X" || (state == "Z" && threads <= 1) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why procfs gave no answer. "Cannot see" is a case of its own, never a 0.
 
+import Descriptors
 import Linux
 
 /// Why a file of a process gave no answer.
@@ -31,7 +32,7 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
     case .denied(let file, let missing):
       "may not read \(file): needs \(missing.map(\.name).joined(separator: " and "))"
     case .failed(let file, let error): "cannot read \(file): \(error.reason)"
-    case .malformed(let file, let line): "cannot understand \(file): \"\(line)\""
+    case .malformed(let file, let line): "cannot understand \(file): \"\(line.printable)\""
     }
   }
 }

@@ -7,6 +7,8 @@ import Linux
 package struct SocketSnapshot: Sendable {
   /// When reading them began.
   package let taken: Instant
+  /// No table was closed to us, or longer than any that we read: what is in none is in none.
+  package var isComplete = true
   private var texts: [(table: SocketTable, text: [UInt8])] = []
   /// Ascending by inode; where one has several lines, in the order of the tables.
   private var lines: [Line] = []
@@ -65,19 +67,22 @@ extension ProcessDirectory {
     let began = Instant.now
     var tables: [(SocketTable, [UInt8])] = []
     var isAnyMissing = false
+    var isComplete = true
     for table in SocketTable.allCases {
       do {
         tables.append((table, try contents(of: self.table + "net/" + table.rawValue, limit: Self.longestFile)))
       } catch .gone {
         isAnyMissing = true
       } catch {
-        // One that is longer than any that we read. Its sockets stay what they are without it: sockets.
-        continue
+        // Its sockets stay what they are without it: sockets.
+        isComplete = false
       }
     }
     // Not built into this kernel, or the process has exited: then this throws.
     if isAnyMissing { _ = try contents(of: "stat") }
-    return SocketSnapshot(taken: began, tables: tables)
+    var snapshot = SocketSnapshot(taken: began, tables: tables)
+    snapshot.isComplete = isComplete
+    return snapshot
   }
 
   /// What tells its network namespace from others: each has files of its own in `net/`.

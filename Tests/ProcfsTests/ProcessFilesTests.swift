@@ -15,7 +15,7 @@ private let rest = "1 4711 4711 0 -1 4194560 95 0 0 0 0 0 0 0 20 0 3 0 88123 295
   @Test(arguments: [
     "cat", "a b", "(", ")", ") Z 1 1 (", "a\nb", "a\n4712 (b) S 1", "", "\u{1b}[2J", "):", "((()",
   ]) func `is read whatever the name is`(name: String) throws {
-    #expect(try stat("4711 (\(name)) S \(rest)\n") == ProcessStat(state: "S", startTime: 88123, threads: 3))
+    #expect(try stat("4711 (\(name)) S \(rest)\n") == ProcessStat(state: "S", startTime: 88123, threads: 3, flags: 4_194_560))
   }
 
   @Test(arguments: ["", "4711", "4711 (cat", "4711 (cat)", "4711 (cat) S 1 2", "4711 (cat) S " + "x " + "1"])
@@ -27,6 +27,10 @@ private let rest = "1 4711 4711 0 -1 4194560 95 0 0 0 0 0 0 0 20 0 3 0 88123 295
     func hasExited(_ state: Character, _ threads: Int) -> Bool {
       ProcessStat(state: state, startTime: 0, threads: threads).hasExited
     }
+    // PF_EXITING, while others of its threads live on.
+    #expect(ProcessStat(state: "R", startTime: 0, threads: 1, flags: 0x40_0004).isExiting)
+    #expect(!ProcessStat(state: "R", startTime: 0, threads: 2, flags: 0x40_0004).isExiting)
+    #expect(!ProcessStat(state: "R", startTime: 0, threads: 1, flags: 0x40_0100).isExiting)
     #expect(hasExited("Z", 1) && hasExited("X", 1))
     // Its main thread alone has: the others run on.
     #expect(!hasExited("Z", 2))

@@ -19,7 +19,7 @@ int fdwatch_is_procfs(int descriptor);
 /// Returns 0 and the mode and inode, or -1 with errno.
 int fdwatch_stat_cached(int directory, const char *name, uint32_t *mode, uint64_t *inode);
 
-/// signalfd(2) for SIGINT, SIGTERM, SIGHUP and SIGWINCH, which it blocks in the calling thread.
+/// signalfd(2) for SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH and SIGTSTP, which it blocks in the calling thread.
 int fdwatch_signals_open(void);
 /// The number of the next signal that came in, 0 if there is none, or -1 with errno.
 int fdwatch_signals_next(int descriptor);
