@@ -23,7 +23,7 @@ package enum JournalError: Error, Equatable, CustomStringConvertible {
 
 /// The journal of this machine.
 package enum Journal {
-  private static let socket = "/run/systemd/journal/socket"
+  package static let socket = "/run/systemd/journal/socket"
 
   /// Whether a journald is there to listen.
   package static var isListening: Bool { unsafe access(socket, W_OK) == 0 }

@@ -29,6 +29,15 @@ package enum EventLine {
     return object.line
   }
 
+  /// What was considered of a class, for whoever asks why.
+  package static func considered(_ text: String, at time: Duration) -> String {
+    var object = JSONObject()
+    object.add("t", time / .seconds(1))
+    object.add("event", "considered")
+    object.add("text", text)
+    return object.line
+  }
+
   /// The line that ends a watch or a replay.
   package static func end(
     _ verdict: Verdict, at time: Duration, reason: String? = nil, process: (pid: Int32, command: String)? = nil

@@ -7,25 +7,44 @@ import Glibc
 /// A file open for reading or writing. It has one owner and is closed with it.
 @safe
 struct GzipFile: ~Copyable {
-  private let file: gzFile
+  /// `nil` once it is closed.
+  private var file: gzFile?
   private let path: String
 
   private static let bufferSize: UInt32 = 256 << 10
 
-  init(reading path: String) throws(TraceError) { self = try GzipFile(path, mode: "rbe") }
-  /// Level 6, and close-on-exec.
-  init(writing path: String) throws(TraceError) { self = try GzipFile(path, mode: "wb6e") }
-
-  private init(_ path: String, mode: String) throws(TraceError) {
-    guard let file = unsafe gzopen(path, mode) else {
-      throw .cannotOpen(file: path, reason: unsafe String(cString: strerror(errno)))
-    }
-    unsafe gzbuffer(file, Self.bufferSize)
-    unsafe self.file = unsafe file
+  init(reading path: String) throws(TraceError) {
+    unsafe file = try Self.open(path, mode: "rbe")
     self.path = path
   }
 
+  /// Level 6, and close-on-exec.
+  init(writing path: String) throws(TraceError) {
+    unsafe file = try Self.open(path, mode: "wb6e")
+    self.path = path
+  }
+
+  private static func open(_ path: String, mode: String) throws(TraceError) -> gzFile {
+    guard let file = unsafe gzopen(path, mode) else {
+      throw .cannotOpen(file: path, reason: unsafe String(cString: strerror(errno)))
+    }
+    unsafe gzbuffer(file, bufferSize)
+    return unsafe file
+  }
+
+  // zlib takes NULL for no file.
   deinit { unsafe gzclose(file) }
+
+  /// Writes what is left, and says if that failed.
+  mutating func close() throws(TraceError) {
+    guard unsafe file != nil else { return }
+    let code = unsafe gzclose(file)
+    unsafe file = nil
+    if code != Z_OK {
+      let reason = code == Z_ERRNO ? unsafe String(cString: strerror(errno)) : "the end could not be written"
+      throw .cannotWrite(file: path, reason: reason)
+    }
+  }
 
   /// Appends some bytes. Returns how many, 0 at the end.
   /// - Parameter line: the last line that was read whole, for errors.

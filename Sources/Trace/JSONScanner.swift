@@ -169,7 +169,7 @@ struct JSONScanner {
       throw error("expected a whole number")
     }
     if isNegative {
-      guard value <= UInt64(Int64.max), let signed = Value(exactly: -Int64(value)) else {
+      guard value <= Int64.min.magnitude, let signed = Value(exactly: Int64(truncatingIfNeeded: 0 &- value)) else {
         throw error("the number is out of range")
       }
       return signed

@@ -5,7 +5,7 @@ import Descriptors
 
 /// Writes a trace: the header at once, then a line for each poll.
 package final class TraceWriter {
-  private let file: GzipFile
+  private var file: GzipFile
   private var lastFlush = Duration.zero
   /// Often enough that a recording that is killed loses next to nothing, rarely enough that it stays small.
   private static let flushEvery = Duration.seconds(1)
@@ -15,6 +15,9 @@ package final class TraceWriter {
     try file.write(header.json + "\n")
     try file.flush()
   }
+
+  /// Writes what is left: an error here is that of a full disk, as in any other call.
+  package func close() throws(TraceError) { try file.close() }
 
   package func write(_ poll: Poll) throws(TraceError) {
     try file.write(PollLine.json(poll) + "\n")

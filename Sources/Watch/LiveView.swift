@@ -28,12 +28,19 @@ package struct ProcessView: Sendable {
     self.limits = limits
   }
 
+  /// What to show first: leaks, then suspicion; what has ended comes last.
+  var rank: Double {
+    if !findings.isEmpty { return 2 }
+    return ended == nil ? classes.reduce(0) { max($0, $1.suspicion) } : -1
+  }
+
   /// `nginx[4711]`.
   package var name: String { "\(identity.command.printable)[\(identity.pid)]" }
 
   /// `241 of 1024 (24 %)`.
   package var usage: String {
-    guard limits.soft != .max, limits.soft > 0 else { return "\(count), no limit" }
+    if limits.soft == .max { return "\(count), no limit" }
+    if limits.soft == 0 { return "\(count) of 0" }
     return "\(count) of \(limits.soft) (\(UInt64(clamping: count) * 100 / limits.soft) %)"
   }
 
@@ -76,30 +83,48 @@ package struct LiveFrame: Sendable {
     self.style = style
   }
 
+  /// What one process needs to be shown with a table and a finding.
+  private static let roomOfOne = 8
+
   /// The frame's lines, at most as many as there are rows, none wider than the terminal.
+  ///
+  /// Where not all processes have room, the most suspicious are shown in full and the others in a line each.
   package func lines(_ processes: [ProcessView], elapsed: Duration) -> [String] {
-    var lines: [String] = []
-    for (index, process) in processes.enumerated() {
-      let left = processes.count - index
-      let room = (rows - 1 - lines.count) / left
-      // Where not even the two head lines of each fit, say how many are missing rather than cut one in half.
-      if room < 3, left > 1, !lines.isEmpty {
-        lines.append(style.dim("… and \(left) more processes".fitted(columns)))
-        break
-      }
-      if index > 0 { lines.append("") }
-      lines += section(process, room: room - (index > 0 ? 1 : 0))
+    let room = rows - 1
+    let inFull = min(processes.count, max(1, room / Self.roomOfOne))
+    var shown = processes
+    var rest: [String] = []
+    if inFull < processes.count {
+      shown = processes.enumerated().sorted { ($0.element.rank, $1.offset) > ($1.element.rank, $0.offset) }
+        .map(\.element)
+      let brief = min(processes.count - inFull, max(1, room / 3))
+      let missing = processes.count - inFull - brief
+      rest = shown.dropFirst(inFull).prefix(missing > 0 ? brief - 1 : brief).map { line(of: $0).fitted(columns) }
+      if missing > 0 { rest.append(style.dim("… and \(missing + 1) more processes".fitted(columns))) }
     }
+    var lines: [String] = []
+    for (index, process) in shown.prefix(inFull).enumerated() {
+      let left = inFull - index
+      if index > 0 { lines.append("") }
+      lines += section(process, room: (room - rest.count - lines.count) / left)
+    }
+    if !rest.isEmpty { lines.append("") }
     let foot = "watched for \(elapsed.inWords) · Ctrl-C ends"
-    return Array(lines.prefix(rows - 1)) + [style.dim(foot.fitted(columns))]
+    return Array((lines.prefix(room - rest.count) + rest).prefix(room)) + [style.dim(foot.fitted(columns))]
+  }
+
+  /// `4711  nginx  12 of 1024 (1 %) open  load`.
+  private func line(of process: ProcessView) -> String {
+    let state = process.ended ?? process.classes.first.map { $0.verdict == .unknown ? "" : $0.verdict.rawValue } ?? ""
+    return "\(process.identity.pid)  \(process.identity.command.printable)  \(process.usage) open  \(state)"
   }
 
   private func section(_ process: ProcessView, room: Int) -> [String] {
     var lines = head(process)
     let text = process.findings.flatMap { finding(of: process, $0) }
     let table = process.classTable(withRates: true).lines(width: columns)
-    // The finding is what the person came for: the table takes what it leaves.
-    let tableRoom = max(0, room - lines.count - min(text.count, max(room - lines.count - 4, 0)))
+    // The finding is what the person came for: the table takes what it leaves, and its first row at least.
+    let tableRoom = max(0, room - lines.count - min(text.count, max(room - lines.count - 2, 0)))
     if tableRoom >= 2, !process.classes.isEmpty {
       lines.append(style.dim(table.title.fitted(columns)))
       let fitting = table.rows.count <= tableRoom - 1 ? table.rows.count : tableRoom - 2

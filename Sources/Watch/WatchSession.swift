@@ -20,6 +20,9 @@ package protocol WatchReporter {
   mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration)
   /// The watch is over.
   mutating func finished(elapsed: Duration)
+  /// We are about to be stopped, as by Ctrl-Z, and go on again.
+  mutating func suspended()
+  mutating func resumed()
   /// Whether it can take no more, as when a disk is full: the watch ends.
   var isDone: Bool { get }
 }
@@ -29,6 +32,8 @@ extension WatchReporter {
   package mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration) {}
   package mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration) {}
   package mutating func finished(elapsed: Duration) {}
+  package mutating func suspended() {}
+  package mutating func resumed() {}
   package var isDone: Bool { false }
 }
 
@@ -58,6 +63,10 @@ package struct ReporterList: WatchReporter {
 
   package mutating func finished(elapsed: Duration) { forEach { $0.finished(elapsed: elapsed) } }
 
+  package mutating func suspended() { forEach { $0.suspended() } }
+  package mutating func resumed() { forEach { $0.resumed() } }
+  package var isDone: Bool { all.contains { $0.isDone } }
+
   private mutating func forEach(_ body: (inout any WatchReporter) -> Void) {
     for index in all.indices { body(&all[index]) }
   }
@@ -65,8 +74,9 @@ package struct ReporterList: WatchReporter {
 
 /// How a watch came out.
 package struct WatchOutcome: Sendable, Equatable {
-  /// A leak was told at some time during the watch.
-  package var leakSeen = false
+  /// A leak was told at some time during the watch, and not retracted.
+  package var leakSeen: Bool { standingAlerts > 0 }
+  var standingAlerts = 0
   /// A process could not be watched to the end, for want of permission or because reading it failed.
   package var failed = false
   /// What ended it, if a signal did.
@@ -109,20 +119,28 @@ package struct WatchSession: ~Copyable {
     var exits = processes.enumerated().map { $0 < Self.mostExitHandles ? try? ExitHandle(pid: $1.identity.pid) : nil }
     report.began(views)
     var next = start
+    var wasWoken = false
     while true {
       let elapsed = Instant.now - start
+      let running = isRunning.count { $0 }
       for index in processes.indices where isRunning[index] {
-        pollOne(index, elapsed, &outcome, &report)
+        pollOne(index, elapsed, isOverdue: wasWoken, &outcome, &report)
       }
       sockets.roundEnded()
       report.roundEnded(views, elapsed: elapsed)
       if !isRunning.contains(true) || (untilLeak && outcome.leakSeen) || report.isDone { break }
       if let span, Instant.now - start >= span { break }
 
+      // A handle that woke us though none has exited (its number was given away before we held it) would do so for ever.
+      if wasWoken, running == isRunning.count(where: { $0 }) { exits = exits.map { _ in nil } }
       // Rounds that were missed, as after a suspend, are not made up for.
-      repeat { next = next + interval } while next < .now
+      while next <= .now { next = next + interval }
       let deadline = span.map { min(next, start + $0) } ?? next
-      outcome.signal = try wait(signals, until: deadline, &exits, elapsed: { [start] in .now - start }, &report)
+      switch try wait(signals, until: deadline, exits, elapsed: { [start] in .now - start }, &report) {
+      case .time: wasWoken = false
+      case .exit: wasWoken = true
+      case .signal(let signal): outcome.signal = signal
+      }
       if outcome.signal != nil { break }
     }
     let elapsed = Instant.now - start
@@ -133,31 +151,38 @@ package struct WatchSession: ~Copyable {
     return outcome
   }
 
-  /// Returns a signal that ends the watch, or `nil` when it is time for the next round.
+  private enum Wake {
+    case time, exit
+    case signal(Signal)
+  }
+
+  /// Waits until the next round is due: at its time, or when a process exits, or never, as a signal ends the watch.
   private func wait(
-    _ signals: borrowing SignalQueue, until deadline: Instant, _ exits: inout [ExitHandle?], elapsed: () -> Duration,
+    _ signals: borrowing SignalQueue, until deadline: Instant, _ exits: [ExitHandle?], elapsed: () -> Duration,
     _ report: inout some WatchReporter
-  ) throws(SystemCallError) -> Signal? {
+  ) throws(SystemCallError) -> Wake {
     while true {
       let handles = zip(exits, isRunning).compactMap { $1 ? $0 : nil }
       switch try signals.wait(until: deadline, orExitOf: handles) {
       case .windowChanged: report.roundEnded(views, elapsed: elapsed())
-      case let signal?: return signal
-      case nil:
-        // Woken early: one of them has exited, and the next round will find it. A handle wakes once only: should it be
-        // that the process lives on (its number was given away before we held it), it would wake us for ever.
-        if Instant.now < deadline { exits = exits.map { _ in nil } }
-        return nil
+      case .stop:
+        report.suspended()
+        Host.stop()
+        report.resumed()
+        report.roundEnded(views, elapsed: elapsed())
+      case let signal?: return .signal(signal)
+      case nil: return Instant.now < deadline ? .exit : .time
       }
     }
   }
 
   private mutating func pollOne(
-    _ index: Int, _ elapsed: Duration, _ outcome: inout WatchOutcome, _ report: inout some WatchReporter
+    _ index: Int, _ elapsed: Duration, isOverdue: Bool, _ outcome: inout WatchOutcome,
+    _ report: inout some WatchReporter
   ) {
     let process = processes[index]
     do {
-      guard let (poll, events) = try process.poll(at: elapsed) else { return }
+      guard let (poll, events) = try process.poll(at: elapsed, isOverdue: isOverdue) else { return }
       views[index].update(from: process)
       for event in events { tell(event, of: index, at: poll.time, &outcome, &report) }
       report.polled(views, index: index, poll: poll, elapsed: elapsed)
@@ -189,7 +214,11 @@ package struct WatchSession: ~Copyable {
     _ event: DetectionEvent, of index: Int, at time: Duration, _ outcome: inout WatchOutcome,
     _ report: inout some WatchReporter
   ) {
-    if case .alert = event { outcome.leakSeen = true }
+    switch event {
+    case .alert: outcome.standingAlerts += 1
+    case .resolved(_, .retracted): outcome.standingAlerts -= 1
+    default: break
+    }
     report.changed(views[index], event, at: time)
   }
 }
@@ -199,6 +228,7 @@ extension ProcessView {
   private static let longestHistory = 600
 
   package mutating func update(from process: WatchedProcess) {
+    identity = process.identity
     count = process.count
     limits = process.limits
     if history.count == Self.longestHistory { history.removeFirst() }

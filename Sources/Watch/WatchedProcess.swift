@@ -8,7 +8,8 @@ import Procfs
 
 /// One watched process: its directory, what is known of its table, when to look at it, and what is believed of it.
 package final class WatchedProcess {
-  package let identity: ProcessIdentity
+  /// As of the last verification: a process may execute another program.
+  package private(set) var identity: ProcessIdentity
   private var directory: ProcessDirectory
   private var table = DescriptorTable()
   private var schedule: Schedule
@@ -39,22 +40,36 @@ package final class WatchedProcess {
 
   /// Looks at the process and asks the detector.
   ///
-  /// - Parameter time: since the watch began. What is decided knows no other clock; the schedule alone measures what
-  ///   the looks cost.
+  /// - Parameters:
+  ///   - time: since the watch began. What is decided knows no other clock; the schedule alone measures what the looks
+  ///     cost.
+  ///   - isOverdue: something is known to have happened: look even where no look is due.
   /// - Returns: the poll, and what the detector made of it. `nil` where a look would be a list and none is due.
-  package func poll(at time: Duration) throws(ProcfsError) -> (poll: Poll, events: [DetectionEvent])? {
+  package func poll(
+    at time: Duration, isOverdue: Bool = false
+  ) throws(ProcfsError) -> (poll: Poll, events: [DetectionEvent])? {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
+    do {
+      guard let poll = try look(at: time, isOverdue: isOverdue) else { return nil }
+      return (poll, detector.observe(poll))
+    } catch .denied(let file, let missing) {
+      throw directory.explainDenial(.denied(file: file, missing: missing))
+    }
+  }
+
+  private func look(at time: Duration, isOverdue: Bool) throws(ProcfsError) -> Poll? {
     // Where counting is listing, a census that verifies nothing costs the same and tells more.
     if counting == .bySize { count = try directory.countOrExplain() }
     let isSuspicious = detector.needsCloserLook
     var poll = Poll(time: time, count: count, isCensus: false)
     switch schedule.look(at: time, count: count, isSuspicious: isSuspicious) {
+    case .skip where isOverdue: try takeCensus(verifying: .none, isSuspicious: isSuspicious, into: &poll)
     case .skip: return nil
     case .count: break
     case .census(let verification): try takeCensus(verifying: verification, isSuspicious: isSuspicious, into: &poll)
     }
-    return (poll, detector.observe(poll))
+    return poll
   }
 
   private func takeCensus(
@@ -65,6 +80,7 @@ package final class WatchedProcess {
     try table.census(of: &directory, verifying: verification, into: &poll)
     let end = Instant.now
     count = poll.count
+    if verification > .none, let now = try? directory.identity() { identity = now }
     let found = try directory.limits()
     if found != limits || isFirst {
       limits = found
@@ -74,7 +90,7 @@ package final class WatchedProcess {
       // What was read for another process in the same round will do.
       let earliest = began + schedule.interval / -2
       if let snapshot = try sockets.snapshot(of: directory, since: earliest) {
-        table.readSockets(in: snapshot, isCurrent: snapshot.taken >= end, into: &poll)
+        table.readSockets(in: snapshot, isCurrent: snapshot.isComplete && snapshot.taken >= end, into: &poll)
       }
     }
     let changed = !poll.opened.isEmpty || !poll.closed.isEmpty || !poll.tcp.isEmpty

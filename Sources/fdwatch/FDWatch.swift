@@ -27,7 +27,7 @@ struct FDWatch: ParsableCommand {
         fdwatch record 4711 -o run.gz       keep what was seen
 
       Exit status: 0 no leak was seen, 1 a leak, 2 a process could not be \
-      watched, 64 wrong usage.
+      watched, 64 wrong usage. record and replay end with 0 whatever leaks.
 
       All options of the watch: fdwatch help watch
       """,

@@ -5,6 +5,7 @@ import ArgumentParser
 import Descriptors
 import Linux
 import Procfs
+import Synchronization
 import Systemd
 import Watch
 
@@ -13,7 +14,6 @@ struct Found {
   var processes: [WatchedProcess] = []
   var views: [ProcessView] = []
   var failures: [String] = []
-  let start = Instant.now
 
   init(_ selectors: [TargetSelector], in procfs: borrowing Procfs, interval: Duration) {
     Host.raiseDescriptorLimit()
@@ -87,7 +87,29 @@ func openProcfs(_ root: String) throws -> Procfs {
 func complain(_ text: String) { try? Terminal.write("fdwatch: \(text)\n", to: 2) }
 
 /// A line on standard output, now and not when a buffer is full.
-func emit(_ text: String) { try? Terminal.write(text + "\n", to: 1) }
+func emit(_ text: String) { Output.write(text + "\n") }
+
+/// Standard output. That it takes no more (a full disk) is said once, and does not end a watch: others listen, too.
+enum Output {
+  private static let failed = Mutex(false)
+
+  static func write(_ text: String) {
+    do {
+      try Terminal.write(text, to: 1)
+    } catch {
+      let isFirst = failed.withLock { before in
+        defer { before = true }
+        return !before
+      }
+      if isFirst { complain("cannot write to standard output: \(error.reason)") }
+    }
+  }
+
+  /// To be called at the end: what was not written must not look like a success.
+  static func check() throws {
+    if failed.withLock({ $0 }) { throw ExitCode(2) }
+  }
+}
 
 extension TextStyle {
   /// Colour on a terminal only, and none under `NO_COLOR`.

@@ -50,9 +50,10 @@ struct RecordCommand: ParsableCommand {
       var session = WatchSession(
         found.processes, views: found.views, sockets: procfs.sockets, interval: interval.duration, span: span?.duration,
         untilLeak: false,
-        start: found.start)
+        start: .now)
       let outcome = try session.run(signals, &report)
       if let error = report.error { throw error }
+      try report.writer.close()
       if outcome.failed { throw ExitCode(2) }
     } catch let error as TraceError {
       complain(error.description)

@@ -42,6 +42,7 @@ struct ReplayCommand: ParsableCommand {
       }
     }
     if failed { throw ExitCode(2) }
+    try Output.check()
     if leakSeen, exitCode { throw ExitCode(1) }
   }
 
@@ -54,11 +55,17 @@ struct ReplayCommand: ParsableCommand {
     }
     var detector = Detector { "+" + $0.inWords }
     var state = ReplayState(limits: header.limits)
+    // Of a recording that was cut off, what there is counts; the error comes after it.
+    defer { end(detector, state) }
     while let poll = try trace.next() {
       state.take(poll)
       for event in detector.observe(poll) { tell(event, &state, header) }
       if explain, poll.isCensus { state.explain(detector, as: format) }
     }
+    return state.leakSeen
+  }
+
+  private func end(_ detector: Detector, _ state: ReplayState) {
     switch format {
     case .json: emit(EventLine.end(detector.overall, at: state.time))
     case .text:
@@ -66,11 +73,14 @@ struct ReplayCommand: ParsableCommand {
         "\(state.column)  end of the recording: \(state.leakSeen ? "a leak" : "no leak seen"), \(detector.overall.rawValue)"
       )
     }
-    return state.leakSeen
   }
 
   private func tell(_ event: DetectionEvent, _ state: inout ReplayState, _ header: TraceHeader) {
-    if case .alert = event { state.leakSeen = true }
+    switch event {
+    case .alert: state.standingAlerts += 1
+    case .resolved(_, .retracted): state.standingAlerts -= 1
+    default: break
+    }
     if format == .json { return emit(EventLine.json(event, at: state.time)) }
     let style = TextStyle.forOutput
     let limits = state.limits ?? Limits(soft: .max, hard: .max)
@@ -91,7 +101,9 @@ struct ReplayCommand: ParsableCommand {
 private struct ReplayState {
   var time = Duration.zero
   var limits: Limits?
-  var leakSeen = false
+  var leakSeen: Bool { standingAlerts > 0 }
+  /// Alerts that were not retracted.
+  var standingAlerts = 0
   private var explained: [String: String] = [:]
 
   init(limits: Limits?) { self.limits = limits }
@@ -111,7 +123,10 @@ private struct ReplayState {
       guard let first = parts.first,
         explained.updateValue(words, forKey: String(first.filter { !$0.isNumber })) != words
       else { continue }
-      if format == .text { emit("\(column)  considered: \(line)") }
+      switch format {
+      case .text: emit("\(column)  considered: \(line)")
+      case .json: emit(EventLine.considered(line, at: time))
+      }
     }
   }
 }

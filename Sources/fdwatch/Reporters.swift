@@ -18,16 +18,19 @@ struct LiveReporter: WatchReporter {
 
   mutating func began(_ processes: [ProcessView]) {
     tally.began(processes)
-    // The other screen, without a cursor: what was on this one comes back at the end.
-    try? Terminal.write("\u{1b}[?1049h\u{1b}[?25l", to: 1)
+    resumed()
   }
+
+  /// The other screen, without a cursor and without wrapping: what was on this one comes back at the end.
+  mutating func resumed() { Output.write("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l") }
+  mutating func suspended() { Output.write("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l") }
 
   mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration) {
     let size = Terminal.size(1) ?? (24, 80)
     let frame = LiveFrame(columns: size.columns, rows: size.rows, style: style)
     // Each line clears what is left of the old one, and the last all below: nothing flickers, nothing is left over.
     let lines = frame.lines(processes, elapsed: elapsed).map { $0 + "\u{1b}[K" }
-    try? Terminal.write("\u{1b}[H" + lines.joined(separator: "\r\n") + "\u{1b}[J", to: 1)
+    Output.write("\u{1b}[H" + lines.joined(separator: "\r\n") + "\u{1b}[J")
   }
 
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
@@ -39,7 +42,7 @@ struct LiveReporter: WatchReporter {
   }
 
   mutating func finished(elapsed: Duration) {
-    try? Terminal.write("\u{1b}[?25h\u{1b}[?1049l", to: 1)
+    suspended()
     for line in tally.summary(elapsed: elapsed, style: style, columns: Terminal.size(1)?.columns ?? 80) { emit(line) }
   }
 }
@@ -123,13 +126,22 @@ struct JSONReporter: WatchReporter {
 struct JournalReporter: WatchReporter {
   private var hasComplained = false
 
+  /// Before a live view hides it, and not only when there is something to send.
+  init() {
+    if !Journal.isListening { complain(JournalError.notListening(socket: Journal.socket)) }
+  }
+
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
     do {
       try Journal.send(JournalEntry(event, of: process).fields)
     } catch {
-      if !hasComplained { complain("\(error): alerts are told here only") }
-      hasComplained = true
+      complain(error)
     }
+  }
+
+  private mutating func complain(_ error: JournalError) {
+    if !hasComplained { fdwatch.complain("\(error): alerts are told here only") }
+    hasComplained = true
   }
 
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {}

@@ -52,9 +52,10 @@ struct WatchCommand: ParsableCommand {
     var session = WatchSession(
       found.processes, views: found.views, sockets: procfs.sockets, interval: interval.duration, span: span?.duration,
       untilLeak: untilLeak,
-      start: found.start)
+      start: .now)
     let outcome = try session.run(signals, &report)
     if outcome.leakSeen { throw ExitCode(1) }
+    try Output.check()
     if outcome.failed || !found.failures.isEmpty { throw ExitCode(2) }
   }
 
@@ -70,12 +71,13 @@ struct WatchCommand: ParsableCommand {
       do {
         _ = try process.poll(at: .zero)
         view.update(from: process)
-        print(format == .json ? OnceReport(view).json : OnceReport(view).text(style: .forOutput))
+        emit(format == .json ? OnceReport(view).json : OnceReport(view).text(style: .forOutput))
       } catch {
         complain("\(view.name): \(error)")
         failed = true
       }
     }
+    try Output.check()
     if failed { throw ExitCode(2) }
   }
 }

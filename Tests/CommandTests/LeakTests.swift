@@ -29,8 +29,9 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     let outcome = try BuiltBinary.run(quickly + ["\(child.pid)"])
     #expect(outcome.status == .exited(1) && outcome.errors.isEmpty)
     let leak = try #require(outcome.output.split(separator: "\n").first { $0.contains("LEAK") })
-    #expect(leak.contains("eventfd") && leak.contains("never closed") && leak.contains("the limit of 400 is reached in"))
-    #expect(outcome.output.split(separator: "\n").last?.contains("leak") == true)
+    #expect(
+      leak.contains("eventfd") && leak.contains("never closed") && leak.contains("the limit of 400 is reached in"))
+    #expect(outcome.output.contains("\nLEAK  eventfd\n"), "the summary tells it again")
   }
 
   @Test(.enabled(if: PrivateJournal.isUsable, needsJournal))
@@ -65,13 +66,15 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(take("EVIDENCE").split(separator: "\n").map(String.init) == alert["evidence"] as? [String])
     // It may run in a unit, as on a machine with systemd.
     sent["FDWATCH_UNIT"] = nil
+    #expect(sent.removeValue(forKey: "OBJECT_PID") == "\(child.pid)")
+    // What journald adds about that process.
+    sent = sent.filter { !$0.key.hasPrefix("OBJECT_") }
 
     #expect(sent.removeValue(forKey: "MESSAGE")?.hasPrefix("fdfactory[\(child.pid)] leaks eventfd: ") == true)
     #expect(sent.removeValue(forKey: "MESSAGE_ID") == "f80c5fad4bca4abfab75624beaafb344")
     // Less than ten minutes are left.
     #expect(sent.removeValue(forKey: "PRIORITY") == "2")
     #expect(sent.removeValue(forKey: "SYSLOG_IDENTIFIER") == "fdwatch")
-    #expect(sent.removeValue(forKey: "OBJECT_PID") == "\(child.pid)")
     #expect(sent.isEmpty, "and nothing else")
   }
 
@@ -83,7 +86,7 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     let classes = try #require(look["classes"] as? [[String: Any]])
     let eventfd = try #require(classes.first { $0["kind"] as? String == "eventfd" })
     // One look proves nothing.
-    #expect(eventfd["open"] as? Int == 5 && eventfd["verdict"] as? String == "unknown")
+    #expect(eventfd["open"] as? Int == 5 && eventfd["verdict"] == nil)
   }
 }
 

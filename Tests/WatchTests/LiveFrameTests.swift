@@ -62,8 +62,16 @@ func view(_ command: String = "orders", pid: Int32 = 812, classes: Int = 3, leak
     let text = LiveFrame(columns: 80, rows: 8, style: TextStyle(isOn: false))
       .lines((1...9).map { view(pid: $0, leaks: false) }, elapsed: .zero)
     let more = text.first { $0.hasSuffix("more processes") }
-    let shown = text.count { $0.contains("/usr/bin/orders") }
+    let shown = text.count { $0.contains("  /usr/bin/orders") || $0.contains("  orders  ") }
     #expect(more == "… and \(9 - shown) more processes")
+  }
+
+  @Test(arguments: [3, 9, 40]) func `shows the process that leaks among many`(count: Int32) {
+    let processes = (1...count).map { view(pid: $0, leaks: $0 == count) }
+    let text = LiveFrame(columns: 100, rows: 24, style: TextStyle(isOn: false)).lines(processes, elapsed: .zero)
+    #expect(text.contains { $0.hasPrefix("\(count)  /usr/bin/orders") })
+    #expect(text.contains("LEAK  tcp 10.0.0.5:5432"))
+    #expect(text.contains { $0.contains("First. Second.") })
   }
 
   @Test func `of a process that has ended says so`() {
