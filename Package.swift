@@ -61,7 +61,7 @@ let package = Package(
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
     tests("CommandTests", ["Watch", "Detection", "TestSupport"]),
-    tests("DetectionTests", ["Detection", "Descriptors", "Trace"]),
+    tests("DetectionTests", ["Detection"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

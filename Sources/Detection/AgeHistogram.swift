@@ -25,6 +25,8 @@ struct AgeHistogram: Sendable, Equatable {
   /// Decay is applied when it amounts to something.
   private static let decayEvery = 120.0
 
+  static let heapBytes = 32 + binCount * MemoryLayout<Float>.stride
+
   static func bin(_ age: Double) -> Int {
     guard age > 0.25 else { return 0 }
     // Twice the binary logarithm, exact to a bin: the exponent, and one more where the significand is above √2.
@@ -40,11 +42,11 @@ struct AgeHistogram: Sendable, Equatable {
 
   /// - Parameter time: now, in seconds since the watch began.
   mutating func add(_ age: Double, at time: Double) {
+    decay(to: time)
     if counts.isEmpty {
       counts = [Float](repeating: 0, count: Self.binCount)
       decayedTo = time
     }
-    decay(to: time)
     counts[Self.bin(age)] += 1
     everClosed += 1
   }
@@ -57,10 +59,16 @@ struct AgeHistogram: Sendable, Equatable {
       counts[bin] = kept < 0.01 ? 0 : kept
     }
     decayedTo = time
+    if counts.allSatisfy({ $0 == 0 }) { counts = [] }
   }
 
   private static func factor(_ step: Double, _ bin: Int) -> Float {
     Float(exp(-step / max(shortestMemory, memoryPerAge * lowerBound(bin))))
+  }
+
+  /// How many reached an age, to half an octave.
+  func count(beyond age: Double) -> Double {
+    counts.isEmpty ? 0 : Double(counts[Self.bin(age)...].reduce(0, +))
   }
 
   mutating func merge(_ other: AgeHistogram) {
@@ -81,5 +89,16 @@ struct AgeHistogram: Sendable, Equatable {
       if seen > 0, seen >= 0.95 * total { return Self.lowerBound(min(bin + 1, Self.binCount - 1)) }
     }
     return nil
+  }
+}
+
+extension AgeHistogram: Storable {
+  static let blank = AgeHistogram()
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&counts)
+    try archive.field(&everClosed)
+    try archive.field(&decayedTo)
+    guard counts.isEmpty || counts.count == Self.binCount else { throw .damaged }
   }
 }

@@ -15,15 +15,22 @@ struct ClassRecord: Sendable {
   var label: TargetLabel
 
   var open = 0
-  /// Ages at which members were closed. Of one that was open before the watch, the age that we saw.
+  /// Ages at which members were closed.
   var closed = AgeHistogram()
+  /// Of those that were open before the watch: lower bounds, what was seen of their ages.
+  var closedInitial = AgeHistogram()
   var openedRate = Rate()
   var closedRate = Rate()
   var backlog = BacklogTrend()
   /// How often many were closed at once.
   var bulkCloses = 0
-  /// How many were closed in these.
+  /// How many were closed in these, and the most at once.
   var closedInBulk = 0
+  var mostClosedInBulk = 0
+  /// Those that were closed in other ways since then.
+  var closedSinceBulk = 0
+  /// When that happened last, in seconds since the watch began.
+  var lastBulkClose = -1.0
   var isToldSawtooth = false
   /// The largest number open since the watch began.
   var mostOpen = 0
@@ -33,7 +40,12 @@ struct ClassRecord: Sendable {
   var suspicion = 0.0
   /// Why the verdict is what it is, for whoever asks.
   var reason = ""
-  var finding: Finding?
+  var finding: Finding? {
+    get { boxed.first }
+    set { boxed = newValue.map { [$0] } ?? [] }
+  }
+  /// Most classes have none: on the heap it takes no room in them.
+  private var boxed: [Finding] = []
   /// Survivors born until then are those that the finding speaks of; how many there were.
   var findingUntil = 0.0
   var findingPeak = 0
@@ -51,16 +63,30 @@ struct ClassRecord: Sendable {
   }
 
   /// Most are closed in bulk, and more than once.
-  var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(closed.everClosed) }
+  var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(everClosed) }
+
+  /// Bytes that it takes, with what it is likely to take yet: a histogram, a reason.
+  var footprint: Int {
+    MemoryLayout<ClassRecord>.stride + key.heapBytes + label.heapBytes + max(reason.heapBytes, 128)
+      + AgeHistogram.heapBytes + (closedInitial.counts.isEmpty ? 0 : AgeHistogram.heapBytes)
+      + (boxed.first?.heapBytes ?? 0)
+  }
+
+  /// All that were ever closed.
+  var everClosed: Int { closed.everClosed + closedInitial.everClosed }
 
   mutating func merge(_ other: ClassRecord) {
     label.merge(other.label)
     open += other.open
     closed.merge(other.closed)
+    closedInitial.merge(other.closedInitial)
     openedRate.merge(other.openedRate)
     closedRate.merge(other.closedRate)
     bulkCloses = max(bulkCloses, other.bulkCloses)
     closedInBulk += other.closedInBulk
+    mostClosedInBulk = max(mostClosedInBulk, other.mostClosedInBulk)
+    lastBulkClose = max(lastBulkClose, other.lastBulkClose)
+    closedSinceBulk += other.closedSinceBulk
     mostOpen = max(mostOpen, other.mostOpen)
     if finding == nil {
       finding = other.finding
@@ -95,6 +121,8 @@ struct TargetLabel: Sendable, Equatable {
       zip(sample.utf8.reversed().prefix(tail), target.utf8.reversed()).prefix { $0 == $1 }.count,
       sample.utf8.count - lead)
   }
+
+  var heapBytes: Int { sample.heapBytes }
 
   mutating func merge(_ other: TargetLabel) {
     let parts = other.parts
@@ -178,14 +206,86 @@ struct BacklogTrend: Sendable {
     ageAge = ageAge * keep + age * age
   }
 
-  /// Seconds of age per second of time, where a line explains most of the ages; otherwise `nil`.
-  var slope: Double? {
+  /// Seconds of age per second of time, and the age that the line has reached, where a line explains most of the ages.
+  func line(at now: Double) -> (slope: Double, age: Double)? {
     guard count >= Self.fewestCloses else { return nil }
     let varianceOfTime = timeTime - time * time / count
     let covariance = timeAge - time * age / count
     let varianceOfAge = ageAge - age * age / count
     guard varianceOfTime > 0, varianceOfAge > 0, covariance > 0 else { return nil }
-    let explained = covariance * covariance / (varianceOfTime * varianceOfAge)
-    return explained > 0.8 ? covariance / varianceOfTime : nil
+    let slope = covariance / varianceOfTime
+    guard covariance * slope > 0.8 * varianceOfAge else { return nil }
+    return (slope, age / count + slope * (now - time / count))
+  }
+}
+
+// MARK: Saving
+
+extension ClassRecord: Storable {
+  static var blank: ClassRecord { vacant }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&key)
+    try archive.field(&kind)
+    try archive.field(&isCloseWait)
+    try archive.field(&isDeleted)
+    try archive.field(&label)
+    try archive.field(&open)
+    try archive.field(&closed)
+    try archive.field(&closedInitial)
+    try archive.field(&openedRate)
+    try archive.field(&closedRate)
+    try archive.field(&backlog)
+    try archive.field(&bulkCloses)
+    try archive.field(&closedInBulk)
+    try archive.field(&mostClosedInBulk)
+    try archive.field(&closedSinceBulk)
+    try archive.field(&lastBulkClose)
+    try archive.field(&isToldSawtooth)
+    try archive.field(&mostOpen)
+    try archive.field(&verdict)
+    try archive.field(&suspicion)
+    try archive.field(&reason)
+    try archive.field(&finding)
+    try archive.field(&findingUntil)
+    try archive.field(&findingPeak)
+    try archive.field(&toldUrgency)
+    try archive.field(&bulkClosesWhenTold)
+  }
+}
+
+extension TargetLabel: Storable {
+  static var blank: TargetLabel { TargetLabel("") }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&sample)
+    try archive.field(&lead)
+    try archive.field(&tail)
+    try archive.field(&isSingle)
+    let size = sample.utf8.count
+    guard (0...size).contains(lead), (0...size).contains(tail) else { throw .damaged }
+  }
+}
+
+extension Rate: Storable {
+  static let blank = Rate()
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&weight)
+    try archive.field(&lastTime)
+    try archive.field(&elapsed)
+  }
+}
+
+extension BacklogTrend: Storable {
+  static let blank = BacklogTrend()
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&count)
+    try archive.field(&time)
+    try archive.field(&age)
+    try archive.field(&timeTime)
+    try archive.field(&timeAge)
+    try archive.field(&ageAge)
   }
 }

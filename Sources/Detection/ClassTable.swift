@@ -10,7 +10,20 @@ struct ClassTable: Sendable {
   /// Of kinds that are one class whatever the target, so that most descriptors need no look at ``byKey``.
   private var byKind: [Kind: UInt16] = [:]
   private var patterns = TargetPatterns()
-  private static let most = 40
+  /// What classes and patterns may take together, in bytes: room for some 16 classes. What does not fit is one class for
+  /// each kind.
+  static let budget = 15 << 10
+
+  /// Bytes on the heap.
+  var footprint: Int {
+    var bytes =
+      byKey.heapBytes + byKind.heapBytes + patterns.footprint
+      + (slots.capacity - slots.count) * MemoryLayout<ClassRecord>.stride
+    for record in slots { bytes += record.footprint }
+    return bytes
+  }
+
+  private var isFull: Bool { footprint + 2 * ClassRecord.vacant.footprint > Self.budget }
 
   var slotCount: Int { slots.count }
   var indices: some Sequence<UInt16> { slots.indices.lazy.filter { !slots[$0].isVacant }.map { UInt16($0) } }
@@ -69,7 +82,7 @@ struct ClassTable: Sendable {
 
   private mutating func insert(_ key: String, _ kind: Kind, _ label: String, isCloseWait: Bool) -> UInt16 {
     var key = key
-    if byKey.count >= Self.most, !evictEmpty() {
+    if isFull, !evictEmpty() {
       // Too many to tell apart: the rest of a kind is one class.
       key = kind.rawValue + " *"
       if let index = byKey[key] {
@@ -86,6 +99,7 @@ struct ClassTable: Sendable {
       slots[free] = record
     } else {
       index = UInt16(slots.count)
+      slots.reserveCapacity(slots.count + 1)
       slots.append(record)
     }
     byKey[key] = index
@@ -153,12 +167,25 @@ extension String {
 
 extension ClassRecord {
   /// Whether nothing of interest has happened in it.
-  var isIdle: Bool { closed.everClosed < 3 }
+  var isIdle: Bool { everClosed < 3 }
 
   /// What a person is shown as the target; `nil` if the kind says it all.
   var displayTarget: String? {
     var text = label.text
     if isCloseWait { text += text.isEmpty ? "CLOSE_WAIT" : " CLOSE_WAIT" }
     return text.isEmpty ? nil : text
+  }
+}
+
+extension ClassTable: Storable {
+  static let blank = ClassTable()
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&slots)
+    try archive.field(&patterns)
+    guard archive.isReading else { return }
+    byKind = [:]
+    byKey = [:]
+    for index in indices where byKey.updateValue(index, forKey: self[index].key) != nil { throw .damaged }
   }
 }

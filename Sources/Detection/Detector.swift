@@ -19,7 +19,10 @@ package struct Detector: Sendable {
   private var censusInterval = 1.0
   private var nextEvaluation = 0.0
   private var nextFindingID = 1
-  private var worstVerdict = Verdict.unknown
+  /// Alerts that were not retracted.
+  private var standingAlerts = 0
+  /// Restored: the next census tells all that is open, known or not.
+  private var isResuming = false
   /// Names a moment of the watch as a person would, such as `14:02`.
   private let timeOfDay: (@Sendable (Duration) -> String)?
 
@@ -39,11 +42,12 @@ package struct Detector: Sendable {
     count = poll.count
     if let found = poll.limits { limits = found }
     guard poll.isCensus else { return [] }
-    if let last = lastCensus { censusInterval += ((time - last) - censusInterval) / 8 }
+    if let last = lastCensus, !isResuming { censusInterval += ((time - last) - censusInterval) / 8 }
     let isFirst = lastCensus == nil
     lastCensus = time
 
-    let events = take(poll, isFirst: isFirst)
+    let events = take(isResuming ? reconcile(poll) : poll, isFirst: isFirst)
+    isResuming = false
     guard time >= nextEvaluation else { return events }
     nextEvaluation = time + min(0.01 * time, Self.longestPause)
     return events + evaluate()
@@ -109,17 +113,29 @@ extension Detector {
       classes[entry.classIndex].open -= 1
       if let heir, heirs[heir].marks.contains(.isRenamed) { continue }
       let age = time - entry.born
-      classes[entry.classIndex].closed.add(age, at: time)
-      if !entry.marks.contains(.isInitial) { classes[entry.classIndex].backlog.add(age: age, at: time) }
-      deaths[Int(entry.classIndex)].add(born: entry.born, now: time)
+      let isInitial = entry.marks.contains(.isInitial)
+      if isInitial {
+        // How old it was is not known. To take it for what was seen of it would make young ones of old ones.
+        classes[entry.classIndex].closedInitial.add(age, at: time)
+      } else {
+        classes[entry.classIndex].closed.add(age, at: time)
+        classes[entry.classIndex].backlog.add(age: age, at: time)
+      }
+      deaths[Int(entry.classIndex)].add(born: entry.born, isInitial: isInitial, now: time)
     }
     var events: [DetectionEvent] = []
     for index in classes.indices where deaths[Int(index)].count > 0 {
       let bulk = deaths[Int(index)]
       classes[index].closedRate.add(bulk.count, at: time)
-      guard bulk.isRelease(leaving: classes[index].open, interval: censusInterval) else { continue }
+      guard bulk.isRelease(leaving: classes[index].open, interval: censusInterval) else {
+        classes[index].closedSinceBulk += bulk.count
+        continue
+      }
+      classes[index].closedSinceBulk = 0
       classes[index].bulkCloses = min(classes[index].bulkCloses + 1, 1000)
       classes[index].closedInBulk += bulk.count
+      classes[index].mostClosedInBulk = max(classes[index].mostClosedInBulk, bulk.count)
+      classes[index].lastBulkClose = time
       if classes[index].isSawtooth, !classes[index].isToldSawtooth {
         classes[index].isToldSawtooth = true
         let label = classes[index].displayTarget.map { " \($0.printable)" } ?? ""
@@ -146,7 +162,9 @@ extension Detector {
     func entries(_ inode: UInt64) -> [Int] { indices[UInt32(truncatingIfNeeded: inode)] ?? [] }
 
     for change in poll.families where change.kind != .socket {
-      for index in entries(change.inode) { move(index, kind: change.kind, target: "", isCloseWait: false) }
+      for index in entries(change.inode) where ledger.entries[index].kind != change.kind {
+        move(index, kind: change.kind, target: "", isCloseWait: false)
+      }
     }
     for change in poll.tcp {
       let isCloseWait = change.state == .closeWait
@@ -195,18 +213,25 @@ private struct Bulk {
   /// Different ones, and no more than are asked for.
   private var births: [Double] = []
   private var oldest = 0.0
+  private var initial = 0
   private static let fewestBirths = 6
 
-  mutating func add(born: Double, now: Double) {
+  mutating func add(born: Double, isInitial: Bool, now: Double) {
     count += 1
-    if births.count < Self.fewestBirths, !births.contains(born) { births.append(born) }
+    if isInitial {
+      initial += 1
+    } else if births.count < Self.fewestBirths, !births.contains(born) {
+      births.append(born)
+    }
     oldest = max(oldest, now - born)
   }
 
   /// A collector releases most of what there is, old and young alike. A herd that leaves was born together, and of what
   /// lives for less than a few censuses all are new at every one.
   func isRelease(leaving open: Int, interval: Double) -> Bool {
-    count >= 12 && count >= open && births.count >= Self.fewestBirths && oldest > 4 * interval
+    guard count >= 12, count >= open else { return false }
+    // Those that were open before the watch are of many ages, as far as we know.
+    return initial >= Self.fewestBirths || (births.count >= Self.fewestBirths && oldest > 4 * interval)
   }
 }
 
@@ -243,7 +268,9 @@ extension Detector {
       var judgement: Judgement
       if known[Int(index)] >= Self.fewestOpen {
         classes[index].closed.decay(to: time)
-        let survival = Survival(open: open[Int(index)], closed: classes[index].closed)
+        classes[index].closedInitial.decay(to: time)
+        let survival = Survival(
+          open: open[Int(index)], closed: classes[index].closed, closedInitial: classes[index].closedInitial)
         judgement = facts(of: index, survival).judge()
       } else {
         judgement = Judgement(verdict: ordinaryVerdict(of: index), suspicion: 0, reason: "too few of known age")
@@ -255,27 +282,39 @@ extension Detector {
 
   private func ordinaryVerdict(of index: UInt16) -> Verdict {
     if classes[index].isSawtooth { return .sawtooth }
-    return classes[index].closed.everClosed > 0 ? .load : .steady
+    return classes[index].everClosed > 0 ? .load : .steady
   }
 
   private func facts(of index: UInt16, _ survival: Survival) -> ClassFacts {
     var births: [Double] = []
     var unread = 0
     var oldest: Double?
+    var uncollected = 0
+    let record = classes[index]
     for entry in ledger.entries where entry.classIndex == index && !entry.marks.contains(.isInitial) {
       oldest = min(oldest ?? entry.born, entry.born)
+      if entry.born > record.lastBulkClose { uncollected += 1 }
       guard time - entry.born >= survival.threshold else { continue }
       births.append(entry.born)
       if entry.marks.contains(.hasUnread) { unread += 1 }
     }
     births.sort()
-    let record = classes[index]
+    // Something releases these in bulk. Those that it has not had a chance to release prove nothing, unless there are by
+    // far more of them than it ever let come together.
+    let waitsForRelease = record.bulkCloses > 0 && uncollected <= 2 * record.mostClosedInBulk
+    let isUnreleased =
+      record.bulkCloses > 0 && !waitsForRelease && uncollected * 2 > births.count
+      && record.closedSinceBulk * 4 < uncollected
+    if waitsForRelease { births.removeAll { $0 > record.lastBulkClose } }
     return ClassFacts(
       kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, open: record.open,
-      closes: record.closed.everClosed, isSawtooth: record.isSawtooth, survival: survival, births: births,
+      closes: record.closed.everClosed, closedInitial: record.closedInitial.everClosed,
+      closesBeyond: { record.closed.count(beyond: $0) + record.closedInitial.count(beyond: $0) },
+      waitsForRelease: waitsForRelease, isUnreleased: isUnreleased, isSawtooth: record.isSawtooth, survival: survival,
+      births: births,
       pollInterval: censusInterval, isCloseWait: record.isCloseWait, isDeleted: record.isDeleted,
       hasOneTarget: record.label.isSingle, unreadShare: births.isEmpty ? 0 : Double(unread) / Double(births.count),
-      backlogSlope: record.backlog.slope, mostOpen: record.mostOpen,
+      backlog: record.backlog.line(at: time), mostOpen: record.mostOpen,
       openedPerSecond: (record.openedRate.perMinute(at: time) ?? 0) / 60,
       closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest)
   }
@@ -291,16 +330,20 @@ extension Detector {
         classes[index].finding = nil
         var last = told
         last.leaked = left
-        return [.resolved(last, classes[index].bulkCloses > classes[index].bulkClosesWhenTold ? .retracted : .closed)]
+        let isRetracted = classes[index].bulkCloses > classes[index].bulkClosesWhenTold
+        if isRetracted { standingAlerts -= 1 }
+        return [.resolved(last, isRetracted ? .retracted : .closed)]
       }
       classes[index].verdict = .leak
       classes[index].suspicion = 1
     }
     guard judgement.verdict == .leak else { return [] }
-    worstVerdict = .leak
     let isNew = classes[index].finding == nil
     let finding = makeFinding(index, judgement, id: classes[index].finding?.id ?? nextFindingID)
-    if isNew { nextFindingID += 1 }
+    if isNew {
+      nextFindingID += 1
+      standingAlerts += 1
+    }
     classes[index].finding = finding
     classes[index].findingUntil = judgement.until
     classes[index].findingPeak = survivorCount(of: index, until: judgement.until)
@@ -375,9 +418,9 @@ extension Detector {
     }.sorted { ($0.suspicion, $0.open, $1.kind.rawValue) > ($1.suspicion, $1.open, $0.kind.rawValue) }
   }
 
-  /// What it was, when the watch is over: `leak` if one was told, else what the most telling class did.
+  /// What it was, when the watch is over: `leak` if one was told and not retracted, else what the most telling class did.
   package var overall: Verdict {
-    if worstVerdict == .leak { return .leak }
+    if standingAlerts > 0 { return .leak }
     let order: [Verdict] = [.sawtooth, .warmUp, .step, .load, .steady]
     let seen = Set(classes.indices.filter { classes[$0].mostOpen > 0 }.map { classes[$0].verdict })
     return order.first(where: seen.contains) ?? .unknown
@@ -406,5 +449,68 @@ extension Finding {
     case ..<Duration.seconds(86400): return 1
     default: return 0
     }
+  }
+}
+
+// MARK: Saving
+
+extension Detector: Storable {
+  static var blank: Detector { Detector() }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&ledger)
+    try archive.field(&classes)
+    try archive.field(&limits)
+    try archive.field(&count)
+    try archive.field(&origin)
+    try archive.field(&time)
+    try archive.field(&lastCensus)
+    try archive.field(&censusInterval)
+    try archive.field(&nextEvaluation)
+    try archive.field(&nextFindingID)
+    try archive.field(&standingAlerts)
+  }
+
+  /// Whether ledger and classes agree: what comes from a file is not trusted with an index.
+  var isSound: Bool {
+    var open = [Int](repeating: 0, count: classes.slotCount)
+    let known = Set(classes.indices)
+    for entry in ledger.entries {
+      guard known.contains(entry.classIndex) else { return false }
+      open[Int(entry.classIndex)] += 1
+    }
+    return known.allSatisfy { classes[$0].open == open[Int($0)] }
+  }
+
+  /// - Parameter savedAt: the moment up to which all is known, on the clock of the polls to come.
+  mutating func resume(at savedAt: Duration) {
+    guard let before = origin else { return }
+    let now = savedAt - .seconds(time)
+    for index in classes.indices { classes[index].finding?.since += now - before }
+    origin = now
+    isResuming = lastCensus != nil
+  }
+
+  /// Takes out of a census that tells all what is known already, and lets go of what is not there any more.
+  private mutating func reconcile(_ poll: Poll) -> Poll {
+    var poll = poll
+    var found: Set<Int32> = []
+    poll.opened.removeAll { new in
+      guard let index = ledger.index(of: new.number) else { return false }
+      let old = ledger.entries[index]
+      guard old.inode == UInt32(truncatingIfNeeded: new.inode), isSame(old, new) else { return false }
+      found.insert(new.number)
+      return true
+    }
+    let lost = ledger.entries.map(\.number).filter { !found.contains($0) }
+    for entry in ledger.apply(closed: lost, opened: []) { classes[entry.classIndex].open -= 1 }
+    poll.closed = []
+    return poll
+  }
+
+  /// A socket is only a socket until the tables are read; a file opened as a folder may be told as either.
+  private func isSame(_ old: LedgerEntry, _ new: Poll.Opened) -> Bool {
+    old.kind == new.kind || (old.kind.isSocket && new.kind.isSocket)
+      || (old.kind == .directory && new.kind == .file)
   }
 }

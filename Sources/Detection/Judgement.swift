@@ -4,15 +4,22 @@
 import Descriptors
 
 /// What is known of a class at one moment.
-struct ClassFacts: Sendable {
+struct ClassFacts {
   var kind: Kind
   var now: Double
   /// Open descriptors of the whole process, and its soft limit.
   var processCount: Int
   var softLimit: UInt64?
   var open: Int
-  /// How many were seen to be closed.
+  /// How many were seen to be opened and closed, and how many were closed that had been open before the watch.
   var closes: Int
+  var closedInitial: Int
+  /// Closes at an age of so many seconds or more.
+  var closesBeyond: (Double) -> Double
+  /// Those that were opened since many were last closed at once are left out of ``births``.
+  var waitsForRelease: Bool
+  /// Most of ``births`` are younger than the last such release, but more than ever came together before one.
+  var isUnreleased: Bool
   /// Most are closed in bulk.
   var isSawtooth: Bool
   var survival: Survival
@@ -28,8 +35,8 @@ struct ClassFacts: Sendable {
   var isToOnePeer: Bool { kind == .tcp && hasOneTarget }
   /// Part of the survivors that have data which nobody reads.
   var unreadShare: Double
-  /// Seconds of age per second, where closes lag behind ever more.
-  var backlogSlope: Double?
+  /// Seconds of age per second, and the age at which members are closed by now, where closes lag behind ever more.
+  var backlog: (slope: Double, age: Double)?
   var mostOpen: Int
   var openedPerSecond: Double
   var closedPerSecond: Double
@@ -81,6 +88,10 @@ extension ClassFacts {
   func judge() -> Judgement {
     if let backlog = judgeBacklog() { return backlog }
     let weak = min(survival.evidence / Self.enoughEvidence, 1)
+    if survival.evidence >= Self.enoughEvidence, waitsForRelease, births.count < 2 {
+      return Judgement(
+        verdict: ordinaryVerdict, suspicion: 0.5, reason: "released in bulk before: these may be, too")
+    }
     guard survival.evidence >= Self.enoughEvidence, survival.survivors >= 2, let first = births.first else {
       return Judgement(
         verdict: ordinaryVerdict, suspicion: 0.5 * weak,
@@ -93,7 +104,7 @@ extension ClassFacts {
   /// What it is when there is no sign of a leak.
   private var ordinaryVerdict: Verdict {
     if isSawtooth { return .sawtooth }
-    return closes > 0 ? .load : .steady
+    return closes + closedInitial > 0 ? .load : .steady
   }
 
   // MARK: Survivors
@@ -126,10 +137,17 @@ extension ClassFacts {
       return judgement.with(
         .step, 0.3, "no survivor was opened for \(rounded(silence)) s, longer than ever between two")
     }
-    // A constant rate gives a difference of √n either way.
-    let decline = Double(early - late) / Double(count).squareRoot()
-    if decline > (sign == .none ? 1.5 : 2.0) {
+    if decline(since: first, span) > mostDecline(judgement.perSecond) {
       return judgement.with(.warmUp, 0.4, "survivors come more rarely: \(early) in the first half, then \(late)")
+    }
+    // Long-lived members among short-lived ones, counted from the start of a process, are survivors too. Of them some are
+    // closed at the ages that the survivors have reached; of leaked ones none.
+    if sign == .none {
+      let old = closesBeyond(max(survival.threshold, span / 8))
+      if old * 16 > Double(count) {
+        return judgement.with(
+          .load, 0.4, "\(count) survivors, but \(rounded(old)) closed at their ages: they live long")
+      }
     }
     let need = requirement(perSecond: judgement.perSecond)
     let watched = now - first
@@ -145,6 +163,31 @@ extension ClassFacts {
       .leak, 1, "\(count) survivors over \(rounded(watched)) s, and they go on coming: \(need.reason)")
   }
 
+  /// Laplace's test of a trend in a series of events: by how many standard deviations births come earlier than at a
+  /// constant rate, of which the mean is the middle. (Cox, Lewis: The Statistical Analysis of Series of Events, 1966.)
+  /// Births in batches are fewer events than they seem: the deviation is that of a Poisson process times the dispersion.
+  private func decline(since first: Double, _ span: Double) -> Double {
+    let slots = 12
+    var counts = [Double](repeating: 0, count: slots)
+    var sum = 0.0
+    for birth in births {
+      let place = min(max((birth - first) / span, 0), 1)
+      sum += place
+      counts[min(Int(place * Double(slots)), slots - 1)] += 1
+    }
+    let count = Double(births.count)
+    let mean = count / Double(slots)
+    let dispersion = counts.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (Double(slots - 1) * mean)
+    return (0.5 - sum / count) * (12 * count / max(dispersion, 1)).squareRoot()
+  }
+
+  /// It is asked at each poll, and a pool or a cache that fills has to fail only once: so where members could be held
+  /// on purpose, less of a decline is enough, the less is known of the class. When time runs short a doubt is told.
+  private func mostDecline(_ perSecond: Double) -> Double {
+    if sign != .none || secondsToLimit(perSecond: perSecond) < 300 { return 2 }
+    return closes < 3 ? 1 : 1.5
+  }
+
   /// How many survivors, over how long, before a person is told; and what it might be until then.
   struct Requirement: Sendable {
     var survivors: Int
@@ -158,6 +201,10 @@ extension ClassFacts {
     let count = births.count
     var need: Requirement
     switch sign {
+    case .pointless where isUnreleased, .none where isUnreleased:
+      need = Requirement(
+        survivors: 24, seconds: max(90, min(0.5 * toLimit, 24 * 3600)),
+        reason: "others were released in bulk, which these wait for")
     case .abandoned:
       need = Requirement(survivors: 8, seconds: 60, reason: "the peers have hung up")
     case .pointless:
@@ -181,7 +228,7 @@ extension ClassFacts {
     case .none:
       // A cache below its limit, a collector before its first run, a client that connects and stays: all look like this.
       need = Requirement(
-        survivors: 24, seconds: max(90, min(0.25 * toLimit, 24 * 3600)),
+        survivors: 24, seconds: max(90, min(0.5 * toLimit, 24 * 3600)),
         reason: "none of the class was ever closed, which a cache below its limit shows too")
     }
     // Better a doubt told than a limit reached: when it is near there is no time to be sure.
@@ -211,9 +258,13 @@ extension ClassFacts {
 
   /// What is opened faster than it is closed, in order: each is closed in the end, and yet there is no end to them.
   private func judgeBacklog() -> Judgement? {
-    guard let slope = backlogSlope, slope > 0.1, slope < 1, let first = oldestBirth, open >= 24,
+    guard let (slope, ageAtClose) = backlog, slope > 0.1, slope < 0.9, let first = oldestBirth, open >= 24,
+      // Closed in the order in which they were opened: none that is open is much older than those that are closed.
+      now - first < 1.25 * ageAtClose + 3 * pollInterval, ageAtClose > 5 * pollInterval,
       // Growing still, and by more than a wave of work would leave behind.
-      Double(open) > 0.9 * Double(mostOpen), openedPerSecond > 1.25 * closedPerSecond
+      Double(open) > 0.9 * Double(mostOpen), openedPerSecond > 1.25 * closedPerSecond,
+      // Closed in the order in which they were opened, the birth of those closed moves on by closes per opening.
+      abs(slope - (1 - closedPerSecond / openedPerSecond)) < 0.3
     else { return nil }
     let perSecond = openedPerSecond - closedPerSecond
     let watched = Double(open) / perSecond

@@ -88,3 +88,12 @@ struct Ledger: Sendable {
     return removed
   }
 }
+
+extension Ledger: Storable {
+  static let blank = Ledger()
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&entries)
+    guard zip(entries, entries.dropFirst()).allSatisfy({ $0.number < $1.number }) else { throw .damaged }
+  }
+}

@@ -37,8 +37,12 @@ struct Survival: Sendable, Equatable {
   /// - Parameters:
   ///   - open: ages of those open now, where known.
   ///   - closed: ages at which others were closed.
-  init(open: [UInt16], closed: AgeHistogram) {
-    let closed = closed.counts.isEmpty ? [Float](repeating: 0, count: open.count) : closed.counts
+  ///   - closedInitial: lower bounds of the ages at which those were closed that had been open before the watch. Beyond
+  ///     a scale they count in full; of the lifetimes below it they say nothing.
+  init(open: [UInt16], closed: AgeHistogram, closedInitial: AgeHistogram) {
+    let none = [Float](repeating: 0, count: open.count)
+    let closed = closed.counts.isEmpty ? none : closed.counts
+    let closedInitial = closedInitial.counts.isEmpty ? none : closedInitial.counts
     // Time at risk in each bin, in units of log age: whole for those who went beyond it, half for those who stayed in.
     var atRisk = [Double](repeating: 0, count: open.count)
     var beyond = 0.0
@@ -51,10 +55,13 @@ struct Survival: Sendable, Equatable {
     var exposure = 0.0
     var survivors = 0
     var closes = 0.0
+    var initialBeyond = 0.0
     for bin in open.indices.reversed() {
-      exposure += atRisk[bin]
+      let initial = Double(closedInitial[bin])
+      exposure += atRisk[bin] + AgeHistogram.width * (initialBeyond + initial / 2)
+      initialBeyond += initial
       survivors += Int(open[bin])
-      closes += Double(closed[bin])
+      closes += Double(closed[bin]) + initial
       guard survivors > 0, bin > 0 else { continue }
       let evidence = Self.evidence(closes: closes, exposure: exposure, ordinary: ordinary[bin])
       // On equal terms the older scale: it names the survivors more cleanly.

@@ -15,7 +15,14 @@ struct TargetPatterns: Sendable {
 
   /// Beginnings, as the text of their pattern.
   private var nodes: [String: Node] = [:]
-  private static let mostNodes = 96
+  /// Bytes on the heap.
+  private(set) var footprint = 0
+  private static let budget = 4 << 10
+
+  /// What a beginning takes: its name, its followers, its place among the others.
+  private static func footprint(_ name: String, _ node: Node) -> Int {
+    name.heapBytes + node.followers.heapBytes + 2 * (MemoryLayout<String>.stride + MemoryLayout<Node>.stride)
+  }
 
   /// The pattern of a name, and the beginning whose followers were found to vary by this very name, if one was: the
   /// patterns that continue it have to be made anew.
@@ -41,18 +48,22 @@ struct TargetPatterns: Sendable {
   private mutating func follow(_ beginning: String, _ component: Substring, limit: Int) -> (varies: Bool, isNew: Bool) {
     let hash = Self.hash(component)
     guard var node = nodes[beginning] else {
-      if nodes.count >= Self.mostNodes { return (true, false) }
-      nodes[beginning] = Node(followers: [hash])
+      if footprint >= Self.budget { return (true, false) }
+      let node = Node(followers: [hash])
+      nodes[beginning] = node
+      footprint += Self.footprint(beginning, node)
       return (false, false)
     }
     if node.varies { return (true, false) }
     if node.followers.contains(hash) { return (false, false) }
+    let before = Self.footprint(beginning, node)
     node.followers.append(hash)
     if node.followers.count > limit {
       node.varies = true
       node.followers = []
     }
     nodes[beginning] = node
+    footprint += Self.footprint(beginning, node) - before
     return (node.varies, node.varies)
   }
 
@@ -63,7 +74,10 @@ struct TargetPatterns: Sendable {
 
   private mutating func forget(below beginning: String) {
     let prefix = beginning + "/"
-    for key in nodes.keys where key.hasPrefix(prefix) && !key.hasPrefix(prefix + "*") { nodes[key] = nil }
+    for (key, node) in nodes where key.hasPrefix(prefix) && !key.hasPrefix(prefix + "*") {
+      nodes[key] = nil
+      footprint -= Self.footprint(key, node)
+    }
   }
 
   /// What a pattern becomes once the followers of `beginning` vary; itself if it does not continue it.
@@ -79,4 +93,28 @@ struct TargetPatterns: Sendable {
 
   /// What the kernel appends to the path of a file that has no name any more. See proc(5).
   static let deletedMark = " (deleted)"
+}
+
+extension TargetPatterns: Storable {
+  static let blank = TargetPatterns()
+
+  private struct NamedNode: Storable {
+    var name: String
+    var node: Node
+
+    static let blank = NamedNode(name: "", node: Node())
+
+    mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+      try archive.field(&name)
+      try archive.field(&node.followers)
+      try archive.field(&node.varies)
+    }
+  }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    var list = nodes.map { NamedNode(name: $0, node: $1) }.sorted { $0.name < $1.name }
+    try archive.field(&list)
+    nodes = Dictionary(list.map { ($0.name, $0.node) }) { first, _ in first }
+    footprint = nodes.reduce(0) { $0 + Self.footprint($1.key, $1.value) }
+  }
 }

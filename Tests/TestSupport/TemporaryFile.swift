@@ -7,7 +7,9 @@ import Foundation
 package final class TemporaryFile {
   package let path = FileManager.default.temporaryDirectory.appendingPathComponent("fdwatch-\(UUID().uuidString)").path
 
-  package init(_ bytes: Data? = nil) { if let bytes { _ = FileManager.default.createFile(atPath: path, contents: bytes) } }
+  package init(_ bytes: Data? = nil) {
+    if let bytes { _ = FileManager.default.createFile(atPath: path, contents: bytes) }
+  }
   package convenience init(_ text: String) { self.init(Data(text.utf8)) }
   deinit { try? FileManager.default.removeItem(atPath: path) }
 

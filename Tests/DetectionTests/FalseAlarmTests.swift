@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// How often the detector cries wolf, and how often and how late it finds: on simulated processes of all sorts.
+
+import Detection
+import Foundation
+import Testing
+
+/// How many processes to simulate: FDWATCH_SIMULATIONS=100 takes a hundred times as many, and prints what came of them, as
+/// for the figures in Sources/Detection/README.md. FDWATCH_FIRST_SEED takes others.
+private let factor = ProcessInfo.processInfo.environment["FDWATCH_SIMULATIONS"].flatMap { Int($0) }
+private let firstSeed = ProcessInfo.processInfo.environment["FDWATCH_FIRST_SEED"].flatMap { UInt64($0) } ?? 0
+
+@Suite struct `Simulated processes` {
+  private func seeds(from first: UInt64) -> [UInt64] { (0..<UInt64(4 * (factor ?? 1))).map { first + firstSeed + $0 } }
+
+  @Test func `that do not leak raise no alarm`() async {
+    let scenarios = seeds(from: 0).map { Scenario.quiet(seed: $0) }
+    let weeks = scenarios.reduce(0) { $0 + $1.duration } / 604_800
+    let alarms = await inParallel(scenarios) { Outcome($0) }.filter { !$0.alerts.isEmpty }
+    if factor != nil {
+      print("\(alarms.count) of \(scenarios.count) processes with a false alarm, in \(Int(weeks)) process-weeks")
+      for alarm in alarms { print("false alarm:", alarm.firstAlert) }
+    }
+    #expect(Double(alarms.count) <= weeks / 1000, "\(alarms.map(\.firstAlert))")
+  }
+
+  @Test func `that leak are found`() async {
+    let scenarios = seeds(from: 1_000_000).map { Scenario.leaking(seed: $0) }
+    let outcomes = await inParallel(scenarios) { Outcome($0) }
+    var leakedWhenTold: [Int] = []
+    var missed: [String] = []
+    var early: [String] = []
+    var withinFactor = 0
+    var withinInterval = 0
+    for outcome in outcomes {
+      let start = outcome.leaked.first ?? .infinity
+      if outcome.alerts.contains(where: { $0.time < start }) { early.append(outcome.firstAlert) }
+      guard let (time, finding) = outcome.alerts.first(where: { $0.time >= start }) else {
+        missed.append("\(outcome.name), \(outcome.leaked.count) leaked")
+        continue
+      }
+      let leaked = outcome.leaked.count { $0 <= time }
+      leakedWhenTold.append(leaked)
+      if finding.leaked * 2 >= leaked, finding.leaked <= leaked * 2 { withinFactor += 1 }
+      let rate = Double(leaked) / (time - start) * 3600
+      if finding.rateInterval.lowerBound <= rate * 1.25, finding.rateInterval.upperBound >= rate / 1.25 {
+        withinInterval += 1
+      }
+    }
+    leakedWhenTold.sort()
+    if factor != nil {
+      print("found \(leakedWhenTold.count) of \(scenarios.count), early \(early)")
+      print("leaked when told, deciles:", (0..<10).map { leakedWhenTold[leakedWhenTold.count * $0 / 10] })
+      print("told within a factor of 2: \(withinFactor), rate in its interval: \(withinInterval)")
+      for miss in missed { print("missed:", miss) }
+    }
+    #expect(early.isEmpty, "\(early)")
+    #expect(leakedWhenTold.count * 10 >= scenarios.count * 9, "\(missed)")
+    #expect(withinFactor * 10 >= leakedWhenTold.count * (factor == nil ? 5 : 8))
+  }
+}
+
+/// Spreads work over the machine's cores; results in the order of the inputs.
+private func inParallel<Input: Sendable, Output: Sendable>(
+  _ inputs: [Input], _ work: @escaping @Sendable (Input) -> Output
+) async -> [Output] {
+  await withTaskGroup(of: (Int, Output).self) { group in
+    for (index, input) in inputs.enumerated() { group.addTask { (index, work(input)) } }
+    var outputs: [(Int, Output)] = []
+    for await output in group { outputs.append(output) }
+    return outputs.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+}

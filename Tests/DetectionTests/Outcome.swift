@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a detector says of a simulated process.
+
+import Descriptors
+import Detection
+
+/// What came of one run.
+struct Outcome: Sendable {
+  var name: String
+  var alerts: [(time: Double, finding: Finding)] = []
+  var resolved: [Resolution] = []
+  var notices: [Notice] = []
+  var overall = Verdict.unknown
+  /// When each leaked descriptor was opened, in seconds since the watch began.
+  var leaked: [Double]
+
+  init(_ scenario: Scenario, untilAlert: Bool = false) {
+    name = "\(scenario.name), seed \(scenario.seed), every \(scenario.interval) s"
+    var process = SimulatedProcess(scenario)
+    var detector = Detector()
+    while let poll = process.next() {
+      for event in detector.observe(poll) {
+        switch event {
+        case .alert(let finding): alerts.append((poll.time / .seconds(1) - scenario.startTime, finding))
+        case .resolved(_, let how): resolved.append(how)
+        case .notice(let notice): notices.append(notice)
+        case .escalated: break
+        }
+      }
+      if untilAlert, !alerts.isEmpty { break }
+    }
+    overall = detector.overall
+    leaked = process.leaked
+  }
+
+  /// The first alert in words, for whoever wonders about it.
+  var firstAlert: String {
+    guard let (time, finding) = alerts.first else { return "\(name): no alert" }
+    return "\(name): \(finding.kind) \(finding.target ?? "") at \(Int(time)) s, \(finding.leaked), "
+      + "confidence \(finding.confidence): \(finding.evidence.joined(separator: " "))"
+  }
+}
