@@ -58,6 +58,30 @@ private let firstSeed = ProcessInfo.processInfo.environment["FDWATCH_FIRST_SEED"
     #expect(leakedWhenTold.count * 10 >= scenarios.count * 9, "\(missed)")
     #expect(withinFactor * 10 >= leakedWhenTold.count * (factor == nil ? 5 : 8))
   }
+
+  /// The table of delays in Sources/Detection/README.md.
+  @Test func `are told the sooner the faster they leak`() async {
+    let rates: [(perHour: Double, interval: Double)] = [(3600, 1), (720, 1), (120, 10), (24, 60), (6, 60)]
+    for (name, look) in [("sockets among others", Look.socket), ("eventfds", .anonymous("eventfd"))] {
+      var before = 0.0
+      for (perHour, interval) in rates {
+        let scenarios = (0..<5 as Range<UInt64>).map { seed in
+          Scenario(
+            name,
+            [.churn(min(5, 20 / interval), seconds: 3 * interval), .leak(perHour / 3600, of: look)], seed: seed,
+            every: interval, for: 400 / perHour * 3600)
+        }
+        let outcomes = await inParallel(scenarios) { Outcome($0, untilAlert: true) }
+        let delays = outcomes.compactMap { $0.alerts.first?.time }.sorted()
+        #expect(delays.count == scenarios.count, "\(name) at \(perHour)/h: \(delays.count) found")
+        let median = delays.isEmpty ? 0 : delays[delays.count / 2]
+        let leaked = median * perHour / 3600
+        if factor != nil { print("\(name), \(Int(perHour))/h: \(Int(median)) s, \(Int(leaked)) leaked") }
+        #expect(median > before && leaked < 150)
+        before = median
+      }
+    }
+  }
 }
 
 /// Spreads work over the machine's cores; results in the order of the inputs.
