@@ -288,6 +288,7 @@ extension Detector {
   private func facts(of index: UInt16, _ survival: Survival) -> ClassFacts {
     var births: [Double] = []
     var unread = 0
+    var moved = 0
     var oldest: Double?
     var uncollected = 0
     let record = classes[index]
@@ -297,7 +298,10 @@ extension Detector {
       guard time - entry.born >= survival.threshold else { continue }
       births.append(entry.born)
       if entry.marks.contains(.hasUnread) { unread += 1 }
+      if entry.marks.contains(.hasMoved) { moved += 1 }
     }
+    let survivors = births.count
+    func share(_ part: Int) -> Double { survivors == 0 ? 0 : Double(part) / Double(survivors) }
     births.sort()
     // Something releases these in bulk. Those that it has not had a chance to release prove nothing, unless there are by
     // far more of them than it ever let come together.
@@ -313,7 +317,7 @@ extension Detector {
       waitsForRelease: waitsForRelease, isUnreleased: isUnreleased, isSawtooth: record.isSawtooth, survival: survival,
       births: births,
       pollInterval: censusInterval, isCloseWait: record.isCloseWait, isDeleted: record.isDeleted,
-      hasOneTarget: record.label.isSingle, unreadShare: births.isEmpty ? 0 : Double(unread) / Double(births.count),
+      hasOneTarget: record.label.isSingle, unreadShare: share(unread), movedShare: share(moved),
       backlog: record.backlog.line(at: time), mostOpen: record.mostOpen,
       openedPerSecond: (record.openedRate.perMinute(at: time) ?? 0) / 60,
       closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest)

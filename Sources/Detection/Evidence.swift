@@ -55,6 +55,14 @@ struct Evidence {
     if record.label.isSingle, record.kind == .file || record.kind == .directory {
       return "It is the same \(record.kind.rawValue) each time, opened again while the earlier ones stay open."
     }
-    return nil
+    return climb(survivors)
+  }
+
+  /// The kernel gives out the lowest free number: those of descriptors that are closed come again, and stay low.
+  private func climb(_ survivors: [LedgerEntry]) -> String? {
+    let numbers = survivors.sorted { ($0.born, $0.number) < ($1.born, $1.number) }.map(\.number)
+    guard numbers.count >= 8, let first = numbers.first, let last = numbers.last else { return nil }
+    let rises = zip(numbers, numbers.dropFirst()).count { $0 < $1 }
+    return rises * 10 < (numbers.count - 1) * 9 ? nil : "Their numbers climb, from \(first) to \(last)."
   }
 }

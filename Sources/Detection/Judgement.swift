@@ -35,6 +35,8 @@ struct ClassFacts {
   var isToOnePeer: Bool { kind == .tcp && hasOneTarget }
   /// Part of the survivors that have data which nobody reads.
   var unreadShare: Double
+  /// Part of the survivors whose offset was seen to move: somebody uses them.
+  var movedShare: Double
   /// Seconds of age per second, and the age at which members are closed by now, where closes lag behind ever more.
   var backlog: (slope: Double, age: Double)?
   var mostOpen: Int
@@ -205,6 +207,9 @@ extension ClassFacts {
       need = Requirement(
         survivors: 24, seconds: max(90, min(0.5 * toLimit, 24 * 3600)),
         reason: "others were released in bulk, which these wait for")
+    case .pointless where movedShare > 0.5, .none where movedShare > 0.5:
+      need = Requirement(
+        survivors: 24, seconds: max(90, min(0.5 * toLimit, 24 * 3600)), reason: "they are still read or written")
     case .abandoned:
       need = Requirement(survivors: 8, seconds: 60, reason: "the peers have hung up")
     case .pointless:

@@ -6,6 +6,14 @@ import Glibc
 
 /// systemd's units.
 package enum Unit {
+  private static let suffixes = [".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".timer"]
+
+  /// What a person means by a name: a service, unless it says otherwise. It may have dots of its own, as `php8.2-fpm` has.
+  /// See systemd.unit(5).
+  package static func named(_ name: String) -> String {
+    suffixes.contains { name.hasSuffix($0) } ? name : name + ".service"
+  }
+
   /// The system unit that a process belongs to, such as `nginx.service`; `nil` if to none, or if it has exited.
   package static func name(of pid: Int32) -> String? {
     var name: UnsafeMutablePointer<CChar>?

@@ -22,10 +22,8 @@ extension Procfs {
     case .command(let name):
       return try processes { (try? ProcessDirectory(pid: $0, in: self).identity().command) == name }
     case .unit(let name):
-      // A name may have dots of its own, as php8.2-fpm has. See systemd.unit(5).
-      let kinds = [".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".timer"]
-      let wanted = kinds.contains { name.hasSuffix($0) } ? name : name + ".service"
-      return try processes { (Unit.name(of: $0)) == wanted }
+      let wanted = Unit.named(name)
+      return try processes { Unit.name(of: $0) == wanted }
     }
   }
 

@@ -16,8 +16,10 @@ package final class WatchedProcess {
   private let sockets: SocketTables
   private let counting: Procfs.Counting
   package private(set) var detector: Detector
-  /// As of the last census.
+  /// At most ``limitsPause`` old: to read them takes five times as long as to count.
   package private(set) var limits: Limits
+  private var nextLimits = Duration.zero
+  private static let limitsPause = Duration.seconds(10)
   /// As of the last poll.
   package private(set) var count: Int
 
@@ -66,6 +68,7 @@ package final class WatchedProcess {
     switch schedule.look(at: time, count: count, isSuspicious: isSuspicious) {
     case .skip where isOverdue: try takeCensus(verifying: .none, isSuspicious: isSuspicious, into: &poll)
     case .skip: return nil
+    case .count where time >= nextLimits: try readLimits(into: &poll)
     case .count: break
     case .census(let verification): try takeCensus(verifying: verification, isSuspicious: isSuspicious, into: &poll)
     }
@@ -81,11 +84,8 @@ package final class WatchedProcess {
     let end = Instant.now
     count = poll.count
     if verification > .none, let now = try? directory.identity() { identity = now }
-    let found = try directory.limits()
-    if found != limits || isFirst {
-      limits = found
-      poll.limits = found
-    }
+    try readLimits(into: &poll)
+    if isFirst { poll.limits = limits }
     if table.hasSocketsToRead(isVerification: verification > .none) {
       // What was read for another process in the same round will do.
       let earliest = began + schedule.interval / -2
@@ -96,6 +96,14 @@ package final class WatchedProcess {
     let changed = !poll.opened.isEmpty || !poll.closed.isEmpty || !poll.tcp.isEmpty
     schedule.took(
       verification, cost: end - began, at: poll.time, count: poll.count, changed: changed, isSuspicious: isSuspicious)
+  }
+
+  /// With every census, and otherwise now and then: prlimit(2) changes them without a change of the count.
+  private func readLimits(into poll: inout Poll) throws(ProcfsError) {
+    let found = try directory.limits()
+    if found != limits { poll.limits = found }
+    limits = found
+    nextLimits = poll.time + Self.limitsPause
   }
 
   /// Whether its table may be read at all: finds out before a watch begins what would end it.

@@ -22,23 +22,32 @@ struct Found {
       do {
         let pids = try procfs.processes(matching: selector)
         if pids.isEmpty { failures.append("no process \(selector.inWords)\(Found.hint(procfs))") }
-        for pid in pids where seen.insert(pid).inserted { add(pid, in: procfs, interval: interval) }
+        for pid in pids where seen.insert(pid).inserted {
+          add(pid, selector, in: procfs, interval: interval)
+        }
       } catch {
         failures.append("cannot list \(procfs.path): \(error.reason)")
       }
     }
   }
 
-  private mutating func add(_ pid: Int32, in procfs: borrowing Procfs, interval: Duration) {
+  private mutating func add(
+    _ pid: Int32, _ selector: TargetSelector, in procfs: borrowing Procfs, interval: Duration
+  ) {
     do {
       let process = try WatchedProcess(pid: pid, in: procfs, interval: interval, start: WallClock.now)
+      let identity = process.identity
+      let unit = Unit.name(of: pid)
+      // The number may have been given to another since it was found by its name: then it is not meant.
+      if case .command(let name) = selector, identity.command != name { return }
+      if case .unit(let name) = selector, unit != Unit.named(name) { return }
+      // Also fails if the number was given to another since the process was opened: the unit is its own.
       try process.checkAccess()
       processes.append(process)
-      let identity = process.identity
       views.append(
         ProcessView(
-          identity: identity, userName: Host.userName(identity.user), unit: Unit.name(of: pid),
-          count: process.count, limits: process.limits))
+          identity: identity, userName: Host.userName(identity.user), unit: unit, count: process.count,
+          limits: process.limits))
     } catch .gone {
       failures.append("no process \(pid)\(Found.hint(procfs))")
     } catch .zombie {

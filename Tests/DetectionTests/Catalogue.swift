@@ -150,6 +150,7 @@ extension Scenario {
       ("pipes", .pipe), ("deleted files", .deleted(prefix: "/tmp/up-")),
     ]
     let (look, source) = looks[Int(random.uniform(0, 6))]
+    scenario.leakingLook = source
     switch Int(random.uniform(0, 6)) {
     case 0, 1, 2:
       // A part of the work is not closed.

@@ -48,10 +48,15 @@ private let firstSeed = ProcessInfo.processInfo.environment["FDWATCH_FIRST_SEED"
       }
     }
     leakedWhenTold.sort()
+    let alerts = outcomes.flatMap { outcome in outcome.alerts.map { ($0.finding.confidence, outcome.isRight($0)) } }
     if factor != nil {
       print("found \(leakedWhenTold.count) of \(scenarios.count), early \(early)")
       print("leaked when told, deciles:", (0..<10).map { leakedWhenTold[leakedWhenTold.count * $0 / 10] })
       print("told within a factor of 2: \(withinFactor), rate in its interval: \(withinInterval)")
+      for (low, high) in [(0.0, 0.9), (0.9, 0.95), (0.95, 0.98), (0.98, 1.01)] {
+        let told = alerts.filter { $0.0 >= low && $0.0 < high }
+        print("confidence \(low)..<\(high): \(told.count { $0.1 }) of \(told.count) right")
+      }
       for miss in missed { print("missed:", miss) }
     }
     #expect(early.isEmpty, "\(early)")

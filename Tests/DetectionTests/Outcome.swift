@@ -12,7 +12,23 @@ struct Outcome: Sendable {
   var notices: [Notice] = []
   var overall = Verdict.unknown
   /// When each leaked descriptor was opened, in seconds since the watch began.
-  var leaked: [Double]
+  var leaked: [Double] = []
+
+  private var leakingLook: Look?
+
+  /// Whether an alert speaks of what leaks, and not before it does.
+  func isRight(_ alert: (time: Double, finding: Finding)) -> Bool {
+    guard let first = leaked.first, alert.time >= first, let look = leakingLook else { return false }
+    let target = alert.finding.target ?? ""
+    return switch look {
+    case .socket, .client, .server, .abandoned: alert.finding.kind.isSocket
+    case .path(let path): target == path
+    // What varies may begin within the prefix.
+    case .paths(let prefix, _), .deleted(let prefix): target.hasPrefix(prefix.prefix(5))
+    case .anonymous(let name): alert.finding.kind.rawValue == name
+    case .pipe: alert.finding.kind == .pipe
+    }
+  }
 
   init(_ scenario: Scenario, untilAlert: Bool = false) {
     name = "\(scenario.name), seed \(scenario.seed), every \(scenario.interval) s"
@@ -31,6 +47,7 @@ struct Outcome: Sendable {
     }
     overall = detector.overall
     leaked = process.leaked
+    leakingLook = scenario.leakingLook
   }
 
   /// The first alert in words, for whoever wonders about it.

@@ -21,6 +21,8 @@ struct Scenario {
   var firstNumber: Int32 = 0
   var startTime = 0.0
   var sources: [Source]
+  /// What the descriptors look like that leak, if any do.
+  var leakingLook: Look?
 }
 
 /// Yields one poll after another.

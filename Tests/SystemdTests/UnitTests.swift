@@ -5,6 +5,15 @@ import Systemd
 import TestSupport
 import Testing
 
+@Suite struct `A unit's name` {
+  @Test(arguments: [
+    ("nginx", "nginx.service"), ("php8.2-fpm", "php8.2-fpm.service"), ("user.slice", "user.slice"),
+    ("nginx.service", "nginx.service"), ("getty@tty1", "getty@tty1.service"),
+  ]) func `is a service's unless it says otherwise`(name: String, unit: String) {
+    #expect(Unit.named(name) == unit)
+  }
+}
+
 @Suite struct `The unit of a process` {
   @Test(
     .enabled(if: CgroupUnit.isUsable, "needs root and a writable cgroup2 hierarchy"),
