@@ -60,7 +60,7 @@ let package = Package(
     tests("LinuxTests", ["Linux", "TestSupport"]),
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
-    tests("CommandTests", ["Watch", "Detection", "TestSupport"]),
+    tests("CommandTests", ["Watch", "Detection", "TestSupport"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.

@@ -91,7 +91,10 @@ package struct LiveFrame: Sendable {
   /// Where not all processes have room, the most suspicious are shown in full and the others in a line each.
   package func lines(_ processes: [ProcessView], elapsed: Duration) -> [String] {
     let room = rows - 1
-    let inFull = min(processes.count, max(1, room / Self.roomOfOne))
+    let fitting = max(1, room / Self.roomOfOne)
+    // Those that have ended need no room of their own where others do.
+    let inFull =
+      processes.count <= fitting ? processes.count : min(fitting, max(1, processes.count { $0.rank >= 0 }))
     var shown = processes
     var rest: [String] = []
     if inFull < processes.count {
@@ -106,7 +109,8 @@ package struct LiveFrame: Sendable {
     for (index, process) in shown.prefix(inFull).enumerated() {
       let left = inFull - index
       if index > 0 { lines.append("") }
-      lines += section(process, room: (room - rest.count - lines.count) / left)
+      // The first ones take what they need, as long as those behind them have enough.
+      lines += section(process, room: room - rest.count - lines.count - (left - 1) * Self.roomOfOne)
     }
     if !rest.isEmpty { lines.append("") }
     let foot = "watched for \(elapsed.inWords) · Ctrl-C ends"
@@ -127,11 +131,11 @@ package struct LiveFrame: Sendable {
     let tableRoom = max(0, room - lines.count - min(text.count, max(room - lines.count - 2, 0)))
     if tableRoom >= 2, !process.classes.isEmpty {
       lines.append(style.dim(table.title.fitted(columns)))
-      let fitting = table.rows.count <= tableRoom - 1 ? table.rows.count : tableRoom - 2
+      let fitting = table.rows.count <= tableRoom - 1 ? table.rows.count : max(1, tableRoom - 2)
       for (row, report) in zip(table.rows, process.classes).prefix(fitting) {
         lines.append(paint(row.fitted(columns), report.verdict))
       }
-      if fitting < table.rows.count {
+      if fitting < table.rows.count, tableRoom > 2 {
         let hidden = process.classes.dropFirst(fitting).reduce(0) { $0 + $1.open }
         lines.append(style.dim("… \(table.rows.count - fitting) more classes, \(hidden) open".fitted(columns)))
       }

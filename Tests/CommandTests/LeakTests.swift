@@ -150,4 +150,20 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(trace.header.pid == child.pid)
     #expect(try trace.next()?.isCensus == true)
   }
+
+  @Test(arguments: [("shop", true), ("stock-service", false), ("collector", false)])
+  func `of a real program is judged as it was`(name: String, leaks: Bool) throws {
+    let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Traces/\(name).trace.gz").path
+    let replay = try BuiltBinary.run(["replay", "--format", "json", path])
+    #expect(replay.status == .exited(0))
+    let alerts = try `One look`.objects(replay.output).filter { $0["event"] as? String == "alert" }
+    #expect(alerts.count == (leaks ? 1 : 0))
+    guard leaks, let alert = alerts.first else { return }
+    #expect(alert["kind"] as? String == "tcp")
+    #expect((alert["target"] as? String)?.hasSuffix(" CLOSE_WAIT") == true)
+    // Two a second since its beginning.
+    let time = try #require(alert["t"] as? Double)
+    let leaked = try #require(alert["leaked"] as? Int)
+    #expect(abs(Double(leaked) - 2 * time) < 12)
+  }
 }
