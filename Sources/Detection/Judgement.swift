@@ -214,7 +214,9 @@ extension ClassFacts {
       need = Requirement(survivors: 8, seconds: 60, reason: "the peers have hung up")
     case .pointless:
       // Collectors of busy programs run about once a minute. Fewer survivors could be a program that starts up.
-      let patience = count >= 48 ? 0 : (isMixture ? 0.02 : 0.025) * toLimit
+      // Of many within two minutes there soon are too many to wait.
+      let isRush = count >= 96 || (count >= 48 && perSecond > 0.4)
+      let patience = isRush ? 0 : (isMixture ? 0.02 : 0.025) * toLimit
       need = Requirement(
         survivors: 12, seconds: max(75, min(patience, 4 * 3600)), reason: "nothing is gained by holding them")
     case .none where isMixture && (kind == .file || kind == .directory):
