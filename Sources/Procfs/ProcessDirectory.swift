@@ -197,12 +197,22 @@ package struct ProcessIdentity: Sendable, Equatable {
 extension ProcessDirectory {
   package func limits() throws(ProcfsError) -> Limits { try Limits(limits: contents(of: "limits")) }
 
-  package func identity() throws(ProcfsError) -> ProcessIdentity {
+  /// Who it is, or `nil` if it has the name that is known: it has not executed another program.
+  package func identity(unless known: ProcessIdentity) throws(ProcfsError) -> ProcessIdentity? {
+    try command() == known.command ? nil : identity()
+  }
+
+  private func command() throws(ProcfsError) -> String {
     let name = try contents(of: "comm")
+    return (name.last == UInt8(ascii: "\n") ? name.dropLast() : name[...]).text
+  }
+
+  package func identity() throws(ProcfsError) -> ProcessIdentity {
+    let command = try command()
     let arguments = (try? contents(of: "cmdline", limit: 4 << 20)) ?? []
     return ProcessIdentity(
       pid: pid,
-      command: (name.last == UInt8(ascii: "\n") ? name.dropLast() : name[...]).text,
+      command: command,
       arguments: arguments.split(separator: 0).map(\.text),
       executable: (try? directory.link("exe")) ?? nil,
       user: try ProcessStatus(status: contents(of: "status")).user,

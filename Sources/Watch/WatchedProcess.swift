@@ -16,10 +16,10 @@ package final class WatchedProcess {
   private let sockets: SocketTables
   private let counting: Procfs.Counting
   package private(set) var detector: Detector
-  /// At most ``limitsPause`` old: to read them takes five times as long as to count.
+  /// At most ``limitsPause`` old: to read them takes ten times as long as to count.
   package private(set) var limits: Limits
   private var nextLimits = Duration.zero
-  private static let limitsPause = Duration.seconds(10)
+  private static let limitsPause = Duration.seconds(60)
   /// As of the last poll.
   package private(set) var count: Int
 
@@ -83,7 +83,7 @@ package final class WatchedProcess {
     try table.census(of: &directory, verifying: verification, into: &poll)
     let end = Instant.now
     count = poll.count
-    if verification > .none, let now = try? directory.identity() { identity = now }
+    if verification > .none, let now = try? directory.identity(unless: identity) { identity = now }
     try readLimits(into: &poll)
     if isFirst { poll.limits = limits }
     if table.hasSocketsToRead(isVerification: verification > .none) {

@@ -37,7 +37,7 @@ import Watch
     let process = try WatchedProcess(pid: child.pid, in: try Procfs(), interval: .seconds(3600), start: 0)
     _ = try process.poll(at: .zero)
     try child.limit(soft: 200)
-    let poll = try #require(try process.poll(at: .seconds(11))).poll
+    let poll = try #require(try process.poll(at: .seconds(61))).poll
     #expect(!poll.isCensus && poll.limits?.soft == 200 && process.limits.soft == 200)
   }
 
