@@ -114,8 +114,15 @@ def main():
     if (options.port is None) != (options.role == "upstream"):
         parser.error(f"{options.role} takes {'no' if options.role == 'upstream' else 'a'} port")
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit())
+    ends = (signal.SIGTERM, signal.SIGINT)
+
+    def leave(*_):
+        for number in ends:  # once: a second one would interrupt the way out
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit()
+
+    for number in ends:
+        signal.signal(number, leave)
     if options.role == "load":
         return load(options.port, options.rate, options.seconds)
     if options.role == "upstream":
