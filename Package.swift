@@ -37,6 +37,7 @@ let package = Package(
     module("Descriptors"),
     module("Linux", ["CLinux"]),
     module("Procfs", ["Descriptors", "Linux"]),
+    module("Pprof", ["CZlib"]),
     .target(
       name: "Detection", dependencies: ["Descriptors"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
@@ -62,6 +63,7 @@ let package = Package(
     tests("WatchTests", ["Watch", "TestSupport"]),
     tests("CommandTests", ["Watch", "Detection", "TestSupport"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
+    tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

@@ -35,6 +35,7 @@ for purpose in "${@:-build}"; do
         need util-linux has unshare nsenter setpriv
         need mount has mount
         need iproute2 has ip
+        need golang-go has go # a real Go program is watched, and its tools read what we write
         ;;
     demo) need python3 has python3 ;;
     bench)
