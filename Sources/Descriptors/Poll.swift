@@ -27,6 +27,8 @@ package struct Poll: Sendable, Equatable {
   package var unread: [UnreadChange] = []
   /// The limits, at the first poll and at the one that first saw them change.
   package var limits: Limits?
+  /// What closes descriptors that were dropped, at the poll that found it out.
+  package var collector: Collector?
 
   package init(time: Duration, count: Int, isCensus: Bool = true) {
     self.time = time

@@ -10,6 +10,8 @@ package struct Detector: Sendable {
   var ledger = Ledger()
   var classes = ClassTable()
   private var limits: Limits?
+  /// Nothing is known of it until a class looks suspicious.
+  private var collector: Collector?
   private var count = 0
   /// When the watch began: all times in here are seconds since then, so that only differences of time matter.
   private var origin: Duration?
@@ -41,6 +43,7 @@ package struct Detector: Sendable {
     time = (poll.time - origin) / .seconds(1)
     count = poll.count
     if let found = poll.limits { limits = found }
+    if let found = poll.collector { collector = found }
     guard poll.isCensus else { return [] }
     if let last = lastCensus, !isResuming { censusInterval += ((time - last) - censusInterval) / 8 }
     let isFirst = lastCensus == nil
@@ -311,7 +314,8 @@ extension Detector {
       && record.closedSinceBulk * 4 < uncollected
     if waitsForRelease { births.removeAll { $0 > record.lastBulkClose } }
     return ClassFacts(
-      kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, open: record.open,
+      kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, collector: collector,
+      open: record.open,
       closes: record.closed.everClosed, closedInitial: record.closedInitial.everClosed,
       closesBeyond: { record.closed.count(beyond: $0) + record.closedInitial.count(beyond: $0) },
       waitsForRelease: waitsForRelease, isUnreleased: isUnreleased, isSawtooth: record.isSawtooth, survival: survival,
@@ -465,6 +469,9 @@ extension Detector: Storable {
     try archive.field(&ledger)
     try archive.field(&classes)
     try archive.field(&limits)
+    var runtime = collector?.rawValue ?? ""
+    try archive.field(&runtime)
+    collector = Collector(rawValue: runtime)
     try archive.field(&count)
     try archive.field(&origin)
     try archive.field(&time)

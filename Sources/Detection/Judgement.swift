@@ -10,6 +10,7 @@ struct ClassFacts {
   /// Open descriptors of the whole process, and its soft limit.
   var processCount: Int
   var softLimit: UInt64?
+  var collector: Collector?
   var open: Int
   /// How many were seen to be opened and closed, and how many were closed that had been open before the watch.
   var closes: Int
@@ -238,10 +239,25 @@ extension ClassFacts {
         survivors: 24, seconds: max(90, min(0.5 * toLimit, 24 * 3600)),
         reason: "none of the class was ever closed, which a cache below its limit shows too")
     }
+    waitForCollector(&need, toLimit: toLimit)
     // Better a doubt told than a limit reached: when it is near there is no time to be sure.
     need.seconds = min(need.seconds, max(0.6 * toLimit, 8 * pollInterval))
     need.seconds = max(need.seconds, 8 * pollInterval)
     return need
+  }
+
+  /// What was dropped is closed at the collector's next run: before that it cannot be told from a leak.
+  private func waitForCollector(_ need: inout Requirement, toLimit: Double) {
+    let seconds: Double
+    switch collector {
+    case .periodic: seconds = 150
+    case .onDemand: seconds = max(150, min(0.1 * toLimit, 3600))
+    case .some(.none), nil: return
+    }
+    need.survivors = max(need.survivors, 24)
+    if seconds <= need.seconds { return }
+    need.seconds = seconds
+    need.reason += ", but a collector may close them yet"
   }
 
   func secondsToLimit(perSecond: Double) -> Double {

@@ -108,6 +108,7 @@ enum PollLine {
       case "kinds": try scanner.array { (scanner) throws(JSONError) in try kind(&scanner, into: &kinds) }
       case "look": poll.isCensus = try scanner.string() != "count"
       case "soft_limit": if !scanner.null() { soft = try scanner.integer() }
+      case "collector": poll.collector = Collector(rawValue: try scanner.string())
       case "hard_limit": if !scanner.null() { hard = try scanner.integer() }
       default: try scanner.skip()
       }

@@ -39,6 +39,7 @@ extension PollLine {
       object.add("soft_limit", limits.soft)
       object.add("hard_limit", limits.hard)
     }
+    if let collector = poll.collector { object.add("collector", collector.rawValue) }
     add("closed", poll.closed, to: &object) { String($0) }
     add("opened", poll.opened, to: &object) {
       let flags = $0.flags == 0 ? "00" : "0" + String($0.flags, radix: 8)

@@ -19,6 +19,7 @@ package final class WatchedProcess {
   /// At most ``limitsPause`` old: to read them takes ten times as long as to count.
   package private(set) var limits: Limits
   private var nextLimits = Duration.zero
+  private var isCollectorKnown = false
   private static let limitsPause = Duration.seconds(60)
   /// As of the last poll.
   package private(set) var count: Int
@@ -83,9 +84,16 @@ package final class WatchedProcess {
     try table.census(of: &directory, verifying: verification, into: &poll)
     let end = Instant.now
     count = poll.count
-    if verification > .none, let now = try? directory.identity(unless: identity) { identity = now }
+    if verification > .none, let now = try? directory.identity(unless: identity) {
+      identity = now
+      isCollectorKnown = false
+    }
     try readLimits(into: &poll)
     if isFirst { poll.limits = limits }
+    if isSuspicious, !isCollectorKnown {
+      isCollectorKnown = true
+      poll.collector = try? directory.collector()
+    }
     if table.hasSocketsToRead(isVerification: verification > .none) {
       // What was read for another process in the same round will do.
       let earliest = began + schedule.interval / -2

@@ -25,6 +25,12 @@ extension Scenario {
       if name == "reload", scenario.name.contains(name) { continue }
       scenario.name += scenario.name.isEmpty ? name : "+" + name
       scenario.sources.append(source)
+      if case .collected(_, let every, _, _) = source.behaviour, every > 80 { scenario.collector = .onDemand }
+    }
+    if scenario.collector == nil {
+      let hasCollector = scenario.name.contains("collector")
+      scenario.collector =
+        random.chance(0.5) ? .periodic : hasCollector || random.chance(0.5) ? .onDemand : Collector.none
     }
     return scenario
   }
@@ -113,7 +119,7 @@ extension Scenario {
           .deleted(prefix: "/var/log/app/app.log."),
           .batches(
             every: every, size: 1...20,
-            lifetime: .logNormal(median: random.magnitude(3, min(3600, every / 3)), sigma: 0.3), from: 0,
+            lifetime: .logNormal(median: random.magnitude(3, min(3600, every / 3)), sigma: 0.3), from: -.infinity,
             until: .infinity))
       )
     default:
@@ -123,7 +129,8 @@ extension Scenario {
         Source(
           random.chance(0.5) ? .pipe : .paths(prefix: "/var/spool/batch/", count: 1_000_000),
           .batches(
-            every: every, size: 1...60, lifetime: .logNormal(median: random.magnitude(5, every), sigma: 0.6), from: 0,
+            every: every, size: 1...60, lifetime: .logNormal(median: random.magnitude(5, every), sigma: 0.6),
+            from: -.infinity,
             until: .infinity))
       )
     }
@@ -177,6 +184,9 @@ extension Scenario {
       scenario.sources.append(
         Source(source, .collected(perSecond: perSecond * 5, every: 12 / perSecond, most: .max, missing: 0.2)))
     }
+    var runtime = Randomness(seed: seed &* 41 &+ 3)
+    scenario.collector =
+      runtime.chance(0.3) ? .onDemand : runtime.chance(0.3) ? .periodic : Collector.none
     if random.chance(0.7) {
       scenario.name += " + load"
       scenario.sources.append(

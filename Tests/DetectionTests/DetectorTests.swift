@@ -92,6 +92,16 @@ extension Source {
     #expect(outcome.notices.map(\.verdict) == [.sawtooth], "told once")
   }
 
+  /// Until the collector's first run this looks like a leak, and only knowing of the collector helps.
+  @Test(arguments: [Collector.periodic, .onDemand]) func `waits for a collector that is known`(collector: Collector) {
+    let source = Source(
+      .path("/srv/data.txt"), .collected(perSecond: 0.5, every: 110, most: .max, missing: 0))
+    var scenario = Scenario("one file, collected", [source], seed: 3, for: 2400, limit: 1024)
+    #expect(!Outcome(scenario).alerts.isEmpty, "else this shows nothing")
+    scenario.collector = collector
+    #expect(Outcome(scenario).alerts.isEmpty)
+  }
+
   @Test func `is called a step when a reload opened more`() {
     #expect(Outcome(Scenario("reload", [.reload])).overall == .step)
   }
@@ -118,6 +128,15 @@ extension Source {
     #expect(finding.rateInterval.contains(720), "the true rate, \(finding.rateInterval)")
     let leaked = 0.2 * time
     #expect(Double(finding.leaked) > 0.6 * leaked && Double(finding.leaked) < 1.6 * leaked)
+  }
+
+  @Test(arguments: [Collector.periodic, .onDemand]) func `is found though a collector might have closed for it`(
+    collector: Collector
+  ) throws {
+    var scenario = Scenario("leak", [.leak(0.5, of: .path("/srv/data.txt"))], seed: 7, for: 3600, limit: 1024)
+    scenario.collector = collector
+    let (time, finding) = try firstAlert(scenario)
+    #expect(time > 120 && finding.leaked < 150)
   }
 
   @Test func `is told before it is at half its limit, however fast`() throws {

@@ -17,6 +17,8 @@ struct Scenario {
   var base = 20
   /// How long the process has run when the watch begins.
   var priorLife = 0.0
+  /// What the poller finds out of its runtime.
+  var collector: Collector?
   /// The number of its first descriptor, and the time at which the watch begins: neither may matter.
   var firstNumber: Int32 = 0
   var startTime = 0.0
@@ -113,6 +115,7 @@ struct SimulatedProcess {
     var limit = scenario.softLimit
     while limit < 4 * UInt64(open) { limit *= 2 }
     poll.limits = Limits(soft: limit, hard: 524_288)
+    poll.collector = scenario.collector
     time = 0
     return poll
   }

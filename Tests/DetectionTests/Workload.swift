@@ -47,7 +47,8 @@ struct Source {
   private var used: [Int: Int] = [:]
   private var busyUntil: [(time: Double, connection: Int)] = []
   private var uncollected: [Int] = []
-  private var nextEvent = -1.0
+  /// When the collector runs, or the next batch comes; unknown until the first poll, which may be long before time 0.
+  private var nextEvent: Double?
   private var clock = 0
 
   init(_ look: Look, _ behaviour: Behaviour) {
@@ -81,16 +82,17 @@ extension Source {
         if dies > end { doings.open(&nextKey, dies: dies, isLeaked: isLeaked) }
       }
     case .batches(let every, let size, let lifetime, let from, let until):
-      if nextEvent < 0 { nextEvent = max(from, random.unit() * every * 0.2) }
-      while nextEvent < end {
-        if nextEvent < until {
+      var event = nextEvent ?? max(from, start + random.unit() * every * 0.2)
+      while event < end {
+        if event < until {
           for _ in 0..<Int.random(in: size, using: &random) {
-            let dies = nextEvent + lifetime.draw(&random)
+            let dies = event + lifetime.draw(&random)
             if dies > end { doings.open(&nextKey, dies: dies, isLeaked: dies.isInfinite && until.isInfinite) }
           }
         }
-        nextEvent += every * random.uniform(0.9, 1.1)
+        event += every * random.uniform(0.9, 1.1)
       }
+      nextEvent = event
     case .pool(let perSecond, let busy, let most, let lifetime, let rhythm):
       runPool(perSecond, busy, most, lifetime, rhythm, start, end, &random, &nextKey, &doings)
     case .cache(let perSecond, let files, let most):
@@ -122,8 +124,9 @@ extension Source {
         doings.open(&nextKey, dies: .infinity, isLeaked: isLeaked)
         if !isLeaked { uncollected.append(nextKey) }
       }
-      if nextEvent < 0 { nextEvent = every * random.unit() }
-      if end >= nextEvent || uncollected.count >= most {
+      let run = nextEvent ?? start + every * random.unit()
+      nextEvent = run
+      if end >= run || uncollected.count >= most {
         for key in uncollected { doings.close(key) }
         uncollected = []
         nextEvent = end + every * random.uniform(0.7, 1.4)

@@ -63,6 +63,7 @@ private let damaged: [(text: String, words: String)] = [
     first.unread = [.init(inode: 1, bytes: 17)]
     var second = Poll(time: .milliseconds(1234), count: 4, isCensus: false)
     second.limits = Limits(soft: 2048, hard: .max)
+    second.collector = .onDemand
     var third = Poll(time: .milliseconds(123_456_789), count: 2)
     third.closed = [0, 7]
     third.moved = [.init(number: 9, position: 4096)]
