@@ -40,6 +40,8 @@ let package = Package(
     module("Pprof", ["CZlib"]),
     .target(
       name: "Detection", dependencies: ["Descriptors"], exclude: ["README.md"], swiftSettings: settings),
+    .target(
+      name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Systemd", ["CSystemd"]),
     module("Watch", ["Procfs", "Detection", "Trace", "Systemd"]),
@@ -64,6 +66,7 @@ let package = Package(
     tests("CommandTests", ["Watch", "Detection", "TestSupport"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
+    tests("AttributionTests", ["Attribution"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

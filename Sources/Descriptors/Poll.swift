@@ -29,6 +29,8 @@ package struct Poll: Sendable, Equatable {
   package var limits: Limits?
   /// What closes descriptors that were dropped, at the poll that found it out.
   package var collector: Collector?
+  /// What the process itself exported, where it was asked since the poll before.
+  package var profiles: [ProfileSnapshot] = []
 
   package init(time: Duration, count: Int, isCensus: Bool = true) {
     self.time = time

@@ -393,7 +393,7 @@ extension Detector {
     ledger.entries.filter { $0.classIndex == index && !$0.marks.contains(.isInitial) && $0.born >= judgement.since }
   }
 
-  private func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + .milliseconds(Int64(seconds * 1000)) }
+  func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + .milliseconds(Int64(seconds * 1000)) }
 
   /// `since 14:02`, or `in the last 4 min`.
   private func wording(_ seconds: Double) -> String {

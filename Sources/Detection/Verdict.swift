@@ -42,6 +42,8 @@ package struct Finding: Sendable, Equatable {
   package var confidence: Double
   /// Two or three sentences that an engineer on call can check.
   package var evidence: [String]
+  /// Who opened them, where the process itself can tell. Not the detector's word: attribution adds it.
+  package var blame: Blame?
 
   package init(
     id: Int, kind: Kind, target: String?, leaked: Int, since: Duration, ratePerHour: Double,

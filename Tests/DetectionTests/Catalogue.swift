@@ -108,7 +108,7 @@ extension Scenario {
         Source(
           random.chance(0.5) ? .anonymous("eventfd") : .paths(prefix: "/etc/app/vhost-", count: 1_000_000),
           .batches(
-            every: duration * random.uniform(0.5, 0.9), size: 3...120, lifetime: .forever,
+            every: duration * random.uniform(0.6, 0.9), size: 3...120, lifetime: .forever,
             from: duration * 0.05, until: duration))
       )
     case 11:

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// The profiles of one process over time, and which of their stacks account for a leak. README.md has the method.
+
+import Descriptors
+import Detection
+
+/// Snapshots of a process's profiles, in memory that does not grow with their number.
+package struct ProfileHistory: Sendable {
+  private var profiles: [Series] = []
+  private let filter: FrameFilter
+
+  /// A process has a few profiles that count descriptors.
+  private static let mostProfiles = 6
+
+  package init(filter: FrameFilter = FrameFilter()) { self.filter = filter }
+
+  package var isEmpty: Bool { profiles.isEmpty }
+
+  package mutating func add(_ snapshot: ProfileSnapshot, at time: Duration) {
+    if let index = profiles.firstIndex(where: { $0.name == snapshot.name }) {
+      profiles[index].add(snapshot, at: time)
+    } else if profiles.count < Self.mostProfiles {
+      var series = Series(name: snapshot.name, isWitness: snapshot.isWitness)
+      series.add(snapshot, at: time)
+      profiles.append(series)
+    }
+  }
+
+  /// Who opened the members of a leak, as far as the profiles tell. `nil` if there are none.
+  /// - Parameter open: the descriptors that the process has open.
+  package func blame(_ leak: LeakMembers, open: Int) -> Blame? {
+    let candidates = profiles.map { $0.blame(leak, open: open, filter) }
+    let best = candidates.max { $0.score < $1.score }
+    return best?.blame
+  }
+}
+
+/// What one profile makes of a leak, and how good that is.
+private struct Candidate {
+  var blame: Blame
+  var score: Double
+}
+
+// MARK: One profile
+
+/// One profile over time.
+private struct Series: Sendable {
+  let name: String
+  let isWitness: Bool
+  private var stacks: [[String]] = []
+  private var index: [[String]: UInt32] = [:]
+  private var snapshots: [Snapshot] = []
+  /// Of the last snapshot.
+  private var descriptors: [(stack: UInt32, numbers: [Int32])] = []
+
+  private struct Snapshot {
+    var time: Duration
+    /// Ascending by stack.
+    var counts: [(stack: UInt32, count: Int)]
+    var total: Int
+
+    func count(_ stack: UInt32) -> Int {
+      var (low, high) = (0, counts.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if counts[middle].stack < stack { low = middle + 1 } else { high = middle }
+      }
+      return low < counts.count && counts[low].stack == stack ? counts[low].count : 0
+    }
+  }
+
+  /// Enough for a correlation; where more come in, those closest together go.
+  private static let mostSnapshots = 24
+  /// What holds little of a large profile is not what leaks.
+  private static let mostStacks = 1000
+  private static let mostFrames = 128
+  private static let longestFrame = 512
+
+  init(name: String, isWitness: Bool) { (self.name, self.isWitness) = (name, isWitness) }
+
+  mutating func add(_ snapshot: ProfileSnapshot, at time: Duration) {
+    let top = snapshot.stacks.sorted { $0.count > $1.count }.prefix(Self.mostStacks)
+    if stacks.count + top.count > 4 * Self.mostStacks { forgetUnused() }
+    descriptors = []
+    var counts: [UInt32: Int] = [:]
+    for stack in top {
+      let frames = stack.frames.prefix(Self.mostFrames).map {
+        $0.utf8.count > Self.longestFrame ? String($0.prefix(Self.longestFrame)) : $0
+      }
+      let known = index[frames] ?? UInt32(stacks.count)
+      if known == stacks.count {
+        stacks.append(frames)
+        index[frames] = known
+      }
+      counts[known, default: 0] += stack.count
+      if !stack.descriptors.isEmpty { descriptors.append((known, stack.descriptors)) }
+    }
+    let new = Snapshot(
+      time: time, counts: counts.map { ($0.key, $0.value) }.sorted { $0.stack < $1.stack }, total: snapshot.total)
+    if let last = snapshots.last, last.time >= time { snapshots.removeLast() }
+    snapshots.append(new)
+    if snapshots.count > Self.mostSnapshots { thin() }
+  }
+
+  /// Drops the snapshot without which the longest gap stays shortest: the first, a baseline, and the latest stay.
+  private mutating func thin() {
+    let gaps = (1..<(snapshots.count - 1)).map { snapshots[$0 + 1].time - snapshots[$0 - 1].time }
+    guard let least = gaps.indices.min(by: { gaps[$0] < gaps[$1] }) else { return }
+    snapshots.remove(at: least + 1)
+  }
+
+  private mutating func forgetUnused() {
+    let used = Set(snapshots.flatMap { $0.counts.map(\.stack) }).sorted()
+    var remap: [UInt32: UInt32] = [:]
+    var kept: [[String]] = []
+    index = [:]
+    for old in used {
+      remap[old] = UInt32(kept.count)
+      index[stacks[Int(old)]] = UInt32(kept.count)
+      kept.append(stacks[Int(old)])
+    }
+    stacks = kept
+    for place in snapshots.indices {
+      snapshots[place].counts = snapshots[place].counts.compactMap { entry in
+        remap[entry.stack].map { ($0, entry.count) }
+      }
+    }
+  }
+}
+
+// MARK: Blame
+
+extension Series {
+  /// What accounts for less than this of a leak does not fit it.
+  private static let leastExplained = 0.3
+  private static let mostNamed = 5
+
+  func blame(_ leak: LeakMembers, open: Int, _ filter: FrameFilter) -> Candidate {
+    guard let last = snapshots.last else { return misfit("it was not read yet", score: -1) }
+    if !descriptors.isEmpty { return exact(leak, filter) }
+    // Ours may be some polls old, and a process may count what it is about to open.
+    if !isWitness, last.total > open * 3 / 2 + 16 {
+      return misfit(
+        "the profile \(name) counts \(last.total), but the process has \(open) descriptors open: it counts something else",
+        score: 0)
+    }
+    let shares = sharesByGrowth(leak)
+    let explained = shares.values.reduce(0) { $0 + $1.share }
+    if explained < Self.leastExplained {
+      let percent = Int((explained * 100).rounded())
+      let reason =
+        snapshots.count < 2
+        ? "the profile \(name) was read only once" : "the growth of the profile \(name) accounts for \(percent) % of it"
+      return misfit(reason, score: explained * 0.1)
+    }
+    // A profile of something else may grow along with the leak, but hardly by the same amount.
+    let weight = shares.values.reduce(0) { $0 + $1.share * $1.weight } / explained
+    let remark =
+      snapshots.count == 2 ? "by two snapshots only" : snapshots.count < 2 ? "by one snapshot only" : nil
+    return Candidate(
+      blame: Blame(
+        profile: name, isWitness: isWitness, stacks: named(shares.mapValues(\.share), filter), remark: remark),
+      score: explained * min(1, weight) * (isWitness ? 0.5 : 1))
+  }
+
+  private func misfit(_ remark: String, score: Double) -> Candidate {
+    Candidate(blame: Blame(profile: name, isWitness: isWitness, stacks: [], remark: remark), score: score)
+  }
+
+  private func named(_ shares: [UInt32: Double], _ filter: FrameFilter) -> [Blame.Stack] {
+    // A hundredth is within what the times of polls and snapshots differ by.
+    shares.filter { $0.value >= 0.01 }.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(Self.mostNamed).map {
+      let frames = stacks[Int($0.key)]
+      return Blame.Stack(frames: frames, own: filter.own(frames), share: min($0.value, 1))
+    }
+  }
+
+  private func exact(_ leak: LeakMembers, _ filter: FrameFilter) -> Candidate {
+    let settled = leak.members.filter { $0.opened <= leak.settled }
+    let numbers = Set((settled.isEmpty ? leak.members : settled).map(\.number))
+    guard !numbers.isEmpty else { return misfit("nothing of it is open", score: 0) }
+    var shares: [UInt32: Double] = [:]
+    for (stack, held) in descriptors {
+      shares[stack, default: 0] += Double(numbers.intersection(held).count) / Double(numbers.count)
+    }
+    let explained = shares.values.reduce(0, +)
+    if explained < Self.leastExplained {
+      return misfit(
+        "the profile \(name) holds \(Int((explained * 100).rounded())) % of its descriptors", score: explained * 0.1)
+    }
+    return Candidate(
+      blame: Blame(profile: name, isWitness: isWitness, isExact: true, stacks: named(shares, filter)),
+      score: 1 + explained)
+  }
+
+  // MARK: By growth
+
+  private func sharesByGrowth(_ leak: LeakMembers) -> [UInt32: (share: Double, weight: Double)] {
+    // Before a single snapshot there is only the beginning of the watch to compare with.
+    var points = snapshots
+    if points.count == 1 { points.insert(Snapshot(time: .zero, counts: [], total: 0), at: 0) }
+    let leaked = points.map { point in leak.members.partitioned { $0.opened > point.time } }
+    var last = points.count - 1
+    if let settled = points.lastIndex(where: { $0.time <= leak.settled }), settled > 0, leaked[settled] - leaked[0] >= 5
+    {
+      last = settled
+    }
+    let growth = (1...last).map { Double(leaked[$0] - leaked[$0 - 1]) }
+    let total = growth.reduce(0, +)
+    guard total > 0 else { return [:] }
+
+    var candidates: [(stack: UInt32, growth: [Double])] = []
+    for stack in Set(points.flatMap { $0.counts.map(\.stack) }).sorted() {
+      if let floors = floorGrowth(points.map { $0.count(stack) }, upTo: last) { candidates.append((stack, floors)) }
+    }
+    let most: Double = leak.kind == .pipe || leak.kind == .unix ? 2 : 1
+    let weights = Self.weights(of: candidates.map(\.growth), for: growth, most: most)
+    var shares: [UInt32: (share: Double, weight: Double)] = [:]
+    for step in growth.indices {
+      let expected = candidates.indices.reduce(0) { $0 + weights[$1] * candidates[$1].growth[step] }
+      guard expected > 0 else { continue }
+      for place in candidates.indices {
+        let part = weights[place] * candidates[place].growth[step] / expected * min(growth[step], expected) / total
+        let before = shares[candidates[place].stack]?.share ?? 0
+        shares[candidates[place].stack] = (before + part, weights[place])
+      }
+    }
+    // What comes a little before or after its snapshot is not lost over all of them.
+    let expected = candidates.indices.reduce(0) { $0 + weights[$1] * candidates[$1].growth.reduce(0, +) }
+    let told = shares.values.reduce(0) { $0 + $1.share }
+    let scale = told > 0 ? max(1, min(expected / total, 1) / told) : 1
+    return shares.mapValues { ($0.share * scale, $0.weight) }
+  }
+
+  /// By how much its floor grew from snapshot to snapshot. `nil` if it did not grow, or fell by as much.
+  private func floorGrowth(_ counts: [Int], upTo last: Int) -> [Double]? {
+    var floors = counts
+    for place in floors.indices.dropLast().reversed() { floors[place] = min(floors[place], floors[place + 1]) }
+    var highest = 0
+    var fall = 0
+    for count in counts {
+      highest = max(highest, count)
+      fall = max(fall, highest - count)
+    }
+    guard floors[last] - floors[0] > fall else { return nil }
+    return (1...last).map { Double(floors[$0] - floors[$0 - 1]) }
+  }
+
+  /// The weights under which the sum of `parts` makes `whole` most likely.
+  private static func weights(of parts: [[Double]], for whole: [Double], most: Double) -> [Double] {
+    var weights = [Double](repeating: 1, count: parts.count)
+    let sums = parts.map { $0.reduce(0, +) }
+    for _ in 0..<100 {
+      var ratios = [Double](repeating: 0, count: whole.count)
+      for step in whole.indices {
+        let expected = parts.indices.reduce(0) { $0 + weights[$1] * parts[$1][step] }
+        ratios[step] = expected > 0 ? whole[step] / expected : 0
+      }
+      for place in parts.indices where sums[place] > 0 {
+        let factor = whole.indices.reduce(0) { $0 + parts[place][$1] * ratios[$1] } / sums[place]
+        weights[place] = min(weights[place] * factor, most)
+      }
+    }
+    return weights
+  }
+}
+
+extension Array {
+  /// How many come before the first that satisfies what all later ones do, too.
+  fileprivate func partitioned(_ isPast: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isPast(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}

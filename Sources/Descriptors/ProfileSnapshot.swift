@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a process says of itself: who holds what.
+
+/// A stack of a profile, with what it holds.
+package struct StackCount: Sendable, Hashable {
+  /// `function file:line`, leaf first. An address that has no name is `0x…` or `binary+0x…`.
+  package var frames: [String]
+  package var count: Int
+  /// The numbers of its descriptors, where the process tells them.
+  package var descriptors: [Int32]
+
+  package init(frames: [String], count: Int, descriptors: [Int32] = []) {
+    (self.frames, self.count, self.descriptors) = (frames, count, descriptors)
+  }
+}
+
+/// A profile that the process exported, at a poll.
+package struct ProfileSnapshot: Sendable, Equatable {
+  /// By which the process, or whoever configured it, knows it: `file`.
+  package var name: String
+  /// It does not count descriptors, but something that waits on them, as goroutines do.
+  package var isWitness: Bool
+  package var stacks: [StackCount]
+
+  package init(name: String, isWitness: Bool = false, stacks: [StackCount]) {
+    (self.name, self.isWitness, self.stacks) = (name, isWitness, stacks)
+  }
+
+  package var total: Int { stacks.reduce(0) { $0 + $1.count } }
+}
