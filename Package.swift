@@ -32,6 +32,7 @@ let package = Package(
     // C: headers and the few shims for what Swift cannot import.
     .target(name: "CLinux"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+    .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     module("Descriptors"),
@@ -44,7 +45,8 @@ let package = Package(
       name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Systemd", ["CSystemd"]),
-    module("Watch", ["Procfs", "Detection", "Trace", "Systemd"]),
+    module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [

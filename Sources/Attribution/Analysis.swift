@@ -11,6 +11,12 @@ package struct Analysis: Sendable {
   private var open = 0
   /// What was last said of each finding that goes on.
   private var blames: [Int: Blame] = [:]
+  /// Alerts that wait for the stack to blame: who is told once should be told all.
+  private var waiting: [(finding: Int, until: Duration)] = []
+  /// Profiles are asked for when something looks suspicious: an answer is a matter of seconds, or it does not come.
+  private static let patience = Duration.seconds(6)
+  /// Findings that were told with their stack.
+  private var withStack: Set<Int> = []
 
   package init(detector: Detector = Detector(), filter: FrameFilter = FrameFilter()) {
     self.detector = detector
@@ -24,12 +30,56 @@ package struct Analysis: Sendable {
     var events = detector.observe(poll)
     // What is said of a finding stands until there is something new to say it from.
     if !poll.profiles.isEmpty || !events.isEmpty { attribute() }
+    events = holding(events, at: poll.time)
     for index in events.indices { events[index].attach { blames[$0] } }
-    return events
+    return events + newlyAttributed(told: events)
+  }
+
+  /// Keeps back alerts without a stack while there is hope for one, and lets go of those that have waited.
+  private mutating func holding(_ events: [DetectionEvent], at time: Duration) -> [DetectionEvent] {
+    if history.isEmpty, waiting.isEmpty { return events }
+    var told: [DetectionEvent] = []
+    func hasStack(_ id: Int) -> Bool { blames[id]?.stacks.isEmpty == false }
+    for event in events {
+      switch event {
+      case .alert(let finding) where !hasStack(finding.id):
+        waiting.append((finding.id, time + min(Self.patience, (finding.timeToLimit ?? .seconds(600)) / 10)))
+      case .escalated(let finding) where waiting.contains { $0.finding == finding.id }: break
+      case .resolved(let finding, _) where waiting.contains { $0.finding == finding.id }:
+        // Over before it was told: both are told now.
+        waiting.removeAll { $0.finding == finding.id }
+        told += [.alert(finding), event]
+      default: told.append(event)
+      }
+    }
+    let current = detector.findings
+    for (id, until) in waiting where time >= until || hasStack(id) {
+      if let finding = current.first(where: { $0.id == id }) { told.append(.alert(finding)) }
+    }
+    waiting.removeAll { $0.until <= time || hasStack($0.finding) }
+    return told
+  }
+
+  /// Alerts that went out without a stack, which there is now.
+  private mutating func newlyAttributed(told events: [DetectionEvent]) -> [DetectionEvent] {
+    for case .alert(let finding) in events where finding.blame?.stacks.isEmpty == false {
+      withStack.insert(finding.id)
+    }
+    return findings.compactMap { finding in
+      guard finding.blame?.stacks.isEmpty == false, withStack.insert(finding.id).inserted else { return nil }
+      return .attributed(finding)
+    }
   }
 
   package mutating func processExited(at time: Duration) -> [DetectionEvent] {
     var events = detector.processExited(at: time)
+    events = events.flatMap { event -> [DetectionEvent] in
+      guard case .resolved(let finding, _) = event, waiting.contains(where: { $0.finding == finding.id }) else {
+        return [event]
+      }
+      return [.alert(finding), event]
+    }
+    waiting = []
     for index in events.indices { events[index].attach { blames[$0] } }
     blames = [:]
     return events
@@ -75,7 +125,7 @@ extension DetectionEvent {
     case .resolved(var finding, let how):
       finding.blame = blame(finding.id)
       self = .resolved(finding, how)
-    case .notice: break
+    case .attributed, .notice: break
     }
   }
 }

@@ -134,6 +134,8 @@ extension Series {
   /// What accounts for less than this of a leak does not fit it.
   private static let leastExplained = 0.3
   private static let mostNamed = 5
+  /// Descriptors by which the leak grew while the profile was read: fewer show nothing.
+  private static let leastGrowth = 5.0
 
   func blame(_ leak: LeakMembers, open: Int, _ filter: FrameFilter) -> Candidate {
     guard let last = snapshots.last else { return misfit("it was not read yet", score: -1) }
@@ -150,13 +152,13 @@ extension Series {
       let percent = Int((explained * 100).rounded())
       let reason =
         snapshots.count < 2
-        ? "the profile \(name) was read only once" : "the growth of the profile \(name) accounts for \(percent) % of it"
+        ? "the profile \(name) was read only once so far"
+        : "the growth of the profile \(name) accounts for \(percent) % of it"
       return misfit(reason, score: explained * 0.1)
     }
     // A profile of something else may grow along with the leak, but hardly by the same amount.
     let weight = shares.values.reduce(0) { $0 + $1.share * $1.weight } / explained
-    let remark =
-      snapshots.count == 2 ? "by two snapshots only" : snapshots.count < 2 ? "by one snapshot only" : nil
+    let remark = snapshots.count == 2 ? "by two snapshots only" : nil
     return Candidate(
       blame: Blame(
         profile: name, isWitness: isWitness, stacks: named(shares.mapValues(\.share), filter), remark: remark),
@@ -196,18 +198,12 @@ extension Series {
   // MARK: By growth
 
   private func sharesByGrowth(_ leak: LeakMembers) -> [UInt32: (share: Double, weight: Double)] {
-    // Before a single snapshot there is only the beginning of the watch to compare with.
-    var points = snapshots
-    if points.count == 1 { points.insert(Snapshot(time: .zero, counts: [], total: 0), at: 0) }
-    let leaked = points.map { point in leak.members.partitioned { $0.opened > point.time } }
-    var last = points.count - 1
-    if let settled = points.lastIndex(where: { $0.time <= leak.settled }), settled > 0, leaked[settled] - leaked[0] >= 5
-    {
-      last = settled
-    }
-    let growth = (1...last).map { Double(leaked[$0] - leaked[$0 - 1]) }
+    // One snapshot has nothing to be compared with.
+    guard snapshots.count >= 2 else { return [:] }
+    let points = snapshots
+    let (growth, last) = leakGrowth(leak, points.map(\.time))
     let total = growth.reduce(0, +)
-    guard total > 0 else { return [:] }
+    guard total >= Self.leastGrowth else { return [:] }
 
     var candidates: [(stack: UInt32, growth: [Double])] = []
     for stack in Set(points.flatMap { $0.counts.map(\.stack) }).sorted() {
@@ -230,6 +226,30 @@ extension Series {
     let told = shares.values.reduce(0) { $0 + $1.share }
     let scale = told > 0 ? max(1, min(expected / total, 1) / told) : 1
     return shares.mapValues { ($0.share * scale, $0.weight) }
+  }
+
+  /// By how much the leak grew between the points, and the last point up to which it is known.
+  ///
+  /// Of what is younger than the ages at which others are closed a part may be closed yet. Up to the last point that is old
+  /// enough all is known; where there is none, the leak is taken to have gone on as before.
+  private func leakGrowth(_ leak: LeakMembers, _ times: [Duration]) -> (growth: [Double], last: Int) {
+    func opened(until time: Duration) -> Double { Double(leak.members.partitioned { $0.opened > time }) }
+    let first = opened(until: times[0])
+    if let settled = times.lastIndex(where: { $0 <= leak.settled }), settled > 0,
+      opened(until: times[settled]) - first >= Self.leastGrowth
+    {
+      return ((1...settled).map { opened(until: times[$0]) - opened(until: times[$0 - 1]) }, settled)
+    }
+    let known = opened(until: leak.settled) - first
+    guard known >= Self.leastGrowth, leak.settled > times[0] else {
+      return ((1..<times.count).map { opened(until: times[$0]) - opened(until: times[$0 - 1]) }, times.count - 1)
+    }
+    let perSecond = known / ((leak.settled - times[0]) / .seconds(1))
+    func expected(until time: Duration) -> Double {
+      time <= leak.settled
+        ? opened(until: time) : opened(until: leak.settled) + perSecond * ((time - leak.settled) / .seconds(1))
+    }
+    return ((1..<times.count).map { expected(until: times[$0]) - expected(until: times[$0 - 1]) }, times.count - 1)
   }
 
   /// By how much its floor grew from snapshot to snapshot. `nil` if it did not grow, or fell by as much.

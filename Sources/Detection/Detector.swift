@@ -437,6 +437,10 @@ extension Detector {
   /// Whether a class looks suspicious enough that offsets, ids and sockets are worth their cost.
   package var needsCloserLook: Bool { classes.indices.contains { classes[$0].suspicion >= 0.5 } }
 
+  /// Whether a class gives reason enough to ask the process who opened what: well before an alert, as it takes several
+  /// answers to tell who.
+  package var wantsProfile: Bool { classes.indices.contains { classes[$0].suspicion >= 0.2 } }
+
   /// What was considered of each class, and why it was accepted or rejected.
   package var explanations: [String] {
     classes.indices.filter { classes[$0].mostOpen >= 6 }.map { index in

@@ -70,6 +70,8 @@ package enum DetectionEvent: Sendable, Equatable {
   case alert(Finding)
   /// The same leak, more urgent than when it was last told.
   case escalated(Finding)
+  /// Who opened what was told of before has become known.
+  case attributed(Finding)
   /// What had been told is over.
   case resolved(Finding, Resolution)
   /// Worth a line, wakes nobody.

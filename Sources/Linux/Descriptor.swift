@@ -32,6 +32,14 @@ package struct Descriptor: ~Copyable, Sendable {
     self = try Descriptor(path, in: AT_FDCWD, flags: O_RDONLY)
   }
 
+  /// Opens a file for reading that somebody else may have put there: a regular one only, and without waiting for
+  /// anything. Links are followed.
+  package init(regularFile path: String) throws(SystemCallError) {
+    let found = try Descriptor(path, in: AT_FDCWD, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+    if try found.state().type != .regular { throw SystemCallError("open", errno: ENOTSUP) }
+    self = found
+  }
+
   private init(_ path: String, in directory: CInt, flags: CInt) throws(SystemCallError) {
     number = try retrying("openat") { unsafe openat(directory, path, flags | O_CLOEXEC) }
   }
@@ -50,6 +58,26 @@ extension Descriptor {
     var found = stat()
     _ = try retrying("fstat") { unsafe fstat(number, &found) }
     return Int(found.st_size)
+  }
+
+  /// What a descriptor refers to: enough to tell whether a file is still as it was.
+  package struct FileState: Sendable, Equatable {
+    package var type: FileType
+    package var owner: UInt32
+    package var device: UInt64
+    package var inode: UInt64
+    package var size: Int
+    /// Nanoseconds since 1970.
+    package var modified: Int64
+  }
+
+  package func state() throws(SystemCallError) -> FileState {
+    var found = stat()
+    _ = try retrying("fstat") { unsafe fstat(number, &found) }
+    return FileState(
+      type: FileType(mode: found.st_mode), owner: found.st_uid, device: UInt64(found.st_dev),
+      inode: UInt64(found.st_ino), size: Int(found.st_size),
+      modified: Int64(found.st_mtim.tv_sec) * 1_000_000_000 + Int64(found.st_mtim.tv_nsec))
   }
 
   /// Whether it lies on a procfs, and not on a copy of one.

@@ -64,6 +64,22 @@ package enum Capability: CInt, Sendable, CaseIterable {
   }
 }
 
+extension Host {
+  /// Writes a file anew, for its owner only: what a process tells of itself is not for everybody.
+  package static func write(_ bytes: [UInt8], to path: String) throws(SystemCallError) {
+    let number = try retrying("open") { unsafe fdwatch_create(path) }
+    let file = Descriptor(owning: number)
+    var written = 0
+    while written < bytes.count {
+      written += try retrying("write") {
+        unsafe bytes.withUnsafeBufferPointer {
+          unsafe Glibc.write(file.number, $0.baseAddress?.advanced(by: written), bytes.count - written)
+        }
+      }
+    }
+  }
+}
+
 /// A terminal, or what stands in its place.
 package enum Terminal {
   package static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }

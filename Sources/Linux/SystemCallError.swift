@@ -25,6 +25,10 @@ package struct SystemCallError: Error, Equatable, CustomStringConvertible {
 }
 
 extension SystemCallError {
+  /// For refusals of our own, in the kernel's words.
+  package static let notPermitted = EACCES
+  package static let tooLarge = EFBIG
+
   /// What callers tell apart.
   package enum Meaning: Sendable {
     /// `ENOENT`, and `ESRCH` for a process: there is none of that name any more.

@@ -29,6 +29,12 @@ extension DescriptorTable {
     }
   }
 
+  /// Those of its sockets that take connections.
+  package func listeners(in snapshot: SocketSnapshot) -> [SocketEntry] {
+    let inodes = Set(entries.filter { $0.kind.isSocket }.map(\.node))
+    return inodes.compactMap { snapshot[$0] }.filter { $0.isListening && $0.local != nil }
+  }
+
   /// - Parameter told: sockets of which another descriptor has told the same in this poll.
   private mutating func take(
     _ socket: SocketEntry, at index: Int, _ told: inout Set<UInt32>, into poll: inout Poll

@@ -220,6 +220,30 @@ extension ProcessDirectory {
     )
   }
 
+  /// Whether it has a network namespace of its own, and not ours. See network_namespaces(7).
+  package var hasOtherNetwork: Bool {
+    guard let own = try? Descriptor(path: "/proc/self").link("ns/net"), let its = try? directory.link("ns/net") else {
+      return false
+    }
+    return own != its
+  }
+
+  /// Its root directory as we reach it, if it is not ours: `/proc/<pid>/root`. See chroot(2).
+  package var otherRoot: String {
+    guard isLive, let own = try? Descriptor(path: "/").state(),
+      let its = try? Descriptor(path: "root/.", in: directory).state(),
+      own.inode != its.inode || own.device != its.device
+    else { return "" }
+    return "/proc/\(pid)/root"
+  }
+
+  /// A variable of the environment that it was started with. `nil` also where it is closed to us.
+  package func environment(_ name: String) -> String? {
+    let variables = (try? contents(of: "environ", limit: 4 << 20)) ?? []
+    return variables.split(separator: 0).first { $0.starts(with: (name + "=").utf8) }
+      .map { $0.dropFirst(name.utf8.count + 1).text }
+  }
+
   /// What `fdinfo` tells of one descriptor, or `nil` if it is not open any more.
   package func details(of number: Int32) throws(ProcfsError) -> DescriptorDetails? {
     let text = try openDirectory("fdinfo").reading("fdinfo/\(number)") {

@@ -16,6 +16,8 @@ package struct SocketEntry: Equatable, Sendable {
   package var state: TCPState?
   /// Bytes in the receive queue that nobody has read.
   package var unread: UInt64
+  /// Takes connections.
+  package var isListening = false
 }
 
 /// One of the files under `net/`.
@@ -107,14 +109,19 @@ package enum SocketTable: String, CaseIterable, Sendable {
       else { return nil }
       let queues = fields[4].split(separator: UInt8(ascii: ":"))
       let unread = queues.count == 2 ? queues[1].unsigned(radix: 16) ?? 0 : 0
+      let found = kind == .tcp ? TCPState(number: state) : nil
       return SocketEntry(
-        kind: kind, inode: inode, local: local.description, peer: peer.description,
-        state: kind == .tcp ? TCPState(number: state) : nil, unread: unread)
+        kind: kind, inode: inode, local: local.description, peer: peer.description, state: found, unread: unread,
+        isListening: found == .listen)
     case .unix:
       // Num RefCount Protocol Flags Type St Inode Path: the path is the rest of the line, blanks and all.
       guard let column = word(6, of: line) else { return nil }
       let path = line[column.endIndex...].dropFirst()
-      return SocketEntry(kind: .unix, inode: inode, local: path.isEmpty ? nil : path.text, peer: nil, unread: 0)
+      // __SO_ACCEPTCON of include/linux/net.h.
+      let flags = word(3, of: line)?.unsigned(radix: 16) ?? 0
+      return SocketEntry(
+        kind: .unix, inode: inode, local: path.isEmpty ? nil : path.text, peer: nil, unread: 0,
+        isListening: flags & 0x10000 != 0)
     case .netlink, .packet:
       return SocketEntry(kind: kind, inode: inode, local: nil, peer: nil, unread: 0)
     }

@@ -15,6 +15,7 @@ package enum EventLine {
     switch event {
     case .alert(let finding): add("alert", finding, to: &object)
     case .escalated(let finding): add("escalated", finding, to: &object)
+    case .attributed(let finding): add("notice", finding, type: "attribution", to: &object)
     case .resolved(let finding, let how):
       add("resolved", finding, to: &object)
       object.add("how", how.rawValue)
@@ -57,9 +58,22 @@ package enum EventLine {
     object.add("comm", process.command)
   }
 
-  private static func add(_ event: String, _ finding: Finding, to object: inout JSONObject) {
+  /// Something about the watch itself, such as a profile that cannot be read.
+  package static func note(
+    _ text: String, at time: Duration, process: (pid: Int32, command: String)? = nil
+  ) -> String {
+    var object = JSONObject()
+    object.add("t", time / .seconds(1))
+    object.add("event", "notice")
+    object.add("type", "profile")
+    object.add("text", text)
+    add(process, to: &object)
+    return object.line
+  }
+
+  private static func add(_ event: String, _ finding: Finding, type: String = "leak", to object: inout JSONObject) {
     object.add("event", event)
-    object.add("type", "leak")
+    object.add("type", type)
     object.add("id", finding.id)
     object.add("kind", finding.kind.rawValue)
     object.add("target", finding.target)
@@ -74,6 +88,26 @@ package enum EventLine {
     }
     object.add("confidence", finding.confidence)
     object.add("evidence", finding.evidence)
+    if let blame = finding.blame { add(blame, to: &object) }
+  }
+
+  private static func add(_ blame: Blame, to object: inout JSONObject) {
+    object.add("profile", blame.profile)
+    if let first = blame.stacks.first {
+      object.add("stack", first.frames)
+      object.add("stack_share", first.share)
+      let stacks = blame.stacks.map { stack in
+        var row = JSONObject()
+        row.add("share", stack.share)
+        row.add("blamed", stack.culprit)
+        row.add("frames", stack.frames)
+        return row.line
+      }
+      object.add("stacks", json: "[" + stacks.joined(separator: ",") + "]")
+      object.add("stack_exact", json: blame.isExact ? "true" : "false")
+      if blame.isWitness { object.add("stack_witness", json: "true") }
+    }
+    if let remark = blame.remark { object.add("stack_remark", remark) }
   }
 
   private static func interval(_ low: Double, _ high: Double) -> String {

@@ -78,6 +78,8 @@ struct JSONScanner {
   /// The next element of an array whose elements have different types: what stands between its brackets.
   mutating func open() throws(JSONError) { try expect(UInt8(ascii: "[")) }
   mutating func comma() throws(JSONError) { try expect(UInt8(ascii: ",")) }
+  /// Whether another element follows; steps to it.
+  mutating func more() -> Bool { take(UInt8(ascii: ",")) }
   /// Skips elements that a newer version has added, and the closing bracket.
   mutating func close() throws(JSONError) {
     while take(UInt8(ascii: ",")) { try skip() }
@@ -151,6 +153,15 @@ struct JSONScanner {
     else { throw error("\\u takes four hexadecimal digits") }
     position += 4
     return value
+  }
+
+  mutating func boolean() throws(JSONError) -> Bool {
+    _ = peek()
+    for (word, value) in [("true", true), ("false", false)] where bytes[position...].starts(with: word.utf8) {
+      position += word.utf8.count
+      return value
+    }
+    throw error("expected true or false")
   }
 
   /// An integer that fits, such as a descriptor's number.

@@ -93,6 +93,7 @@ enum PollLine {
     var soft: UInt64?
     var hard: UInt64?
     var kinds: [Int32: Kind] = [:]
+    var main = ProfileSnapshot(name: "profile", stacks: [])
     var scanner = JSONScanner(line)
     try scanner.object { (scanner, key) throws(JSONError) in
       switch key {
@@ -106,6 +107,11 @@ enum PollLine {
       case "sock": try scanner.array { (scanner) throws(JSONError) in poll.families.append(try family(&scanner)) }
       case "unread": try scanner.array { (scanner) throws(JSONError) in poll.unread.append(try unread(&scanner)) }
       case "kinds": try scanner.array { (scanner) throws(JSONError) in try kind(&scanner, into: &kinds) }
+      case "stacks": main.stacks = try stacks(&scanner)
+      case "profile": main.name = try scanner.string()
+      case "witness": main.isWitness = try scanner.boolean()
+      case "profiles":
+        try scanner.array { (scanner) throws(JSONError) in poll.profiles.append(try profile(&scanner)) }
       case "look": poll.isCensus = try scanner.string() != "count"
       case "soft_limit": if !scanner.null() { soft = try scanner.integer() }
       case "collector": poll.collector = Collector(rawValue: try scanner.string())
@@ -126,6 +132,7 @@ enum PollLine {
         poll.opened[index].kind = kinds[poll.opened[index].number] ?? poll.opened[index].kind
       }
     }
+    if !main.stacks.isEmpty { poll.profiles.insert(main, at: 0) }
     // A recorder may list them in any order; the detector counts on theirs.
     if !poll.closed.isSorted(by: \.self) { poll.closed.sort() }
     if !poll.opened.isSorted(by: \.number) { poll.opened.sort { $0.number < $1.number } }
@@ -191,6 +198,37 @@ enum PollLine {
     let bytes = try scanner.integer(UInt64.self)
     try scanner.close()
     return Poll.UnreadChange(inode: inode, bytes: bytes)
+  }
+
+  private static func profile(_ scanner: inout JSONScanner) throws(JSONError) -> ProfileSnapshot {
+    var found = ProfileSnapshot(name: "profile", stacks: [])
+    try scanner.object { (scanner, key) throws(JSONError) in
+      switch key {
+      case "name": found.name = try scanner.string()
+      case "witness": found.isWitness = try scanner.boolean()
+      case "stacks": found.stacks = try stacks(&scanner)
+      default: try scanner.skip()
+      }
+    }
+    return found
+  }
+
+  /// `[[["frame", …leaf first], count, [descriptor, …]], …]`, where the descriptors may be left out.
+  private static func stacks(_ scanner: inout JSONScanner) throws(JSONError) -> [StackCount] {
+    var found: [StackCount] = []
+    try scanner.array { (scanner) throws(JSONError) in
+      var stack = StackCount(frames: [], count: 0)
+      try scanner.open()
+      try scanner.array { (scanner) throws(JSONError) in stack.frames.append(try scanner.string()) }
+      try scanner.comma()
+      stack.count = try scanner.integer()
+      if scanner.more() {
+        try scanner.array { (scanner) throws(JSONError) in stack.descriptors.append(try number(&scanner)) }
+      }
+      try scanner.close()
+      found.append(stack)
+    }
+    return found
   }
 
   private static func kind(_ scanner: inout JSONScanner, into kinds: inout [Int32: Kind]) throws(JSONError) {

@@ -55,7 +55,33 @@ extension PollLine {
     add("tcp", poll.tcp, to: &object) { "[\($0.inode),\"\($0.state.rawValue)\",\(JSONObject.quoted($0.peer))]" }
     add("sock", poll.families, to: &object) { "[\($0.inode),\"\($0.kind.rawValue)\"]" }
     add("unread", poll.unread, to: &object) { "[\($0.inode),\($0.bytes)]" }
+    addProfiles(poll.profiles, to: &object)
     return object.line
+  }
+
+  /// The first as the format has it, the others in a list of their own.
+  private static func addProfiles(_ profiles: [ProfileSnapshot], to object: inout JSONObject) {
+    guard let first = profiles.first else { return }
+    object.add("profile", first.name)
+    if first.isWitness { object.add("witness", json: "true") }
+    object.add("stacks", json: json(first.stacks))
+    add("profiles", Array(profiles.dropFirst()), to: &object) { profile in
+      var row = JSONObject()
+      row.add("name", profile.name)
+      if profile.isWitness { row.add("witness", json: "true") }
+      row.add("stacks", json: json(profile.stacks))
+      return row.line
+    }
+  }
+
+  private static func json(_ stacks: [StackCount]) -> String {
+    let elements = stacks.map { stack in
+      let frames = "[" + stack.frames.map(JSONObject.quoted).joined(separator: ",") + "]"
+      let descriptors =
+        stack.descriptors.isEmpty ? "" : ",[\(stack.descriptors.map { String($0) }.joined(separator: ","))]"
+      return "[\(frames),\(stack.count)\(descriptors)]"
+    }
+    return "[" + elements.joined(separator: ",") + "]"
   }
 
   private static func add<Element>(

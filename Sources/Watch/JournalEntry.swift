@@ -26,7 +26,7 @@ package struct JournalEntry: Sendable, Equatable {
     ]
     appendProcess(process)
     switch event {
-    case .alert(let finding), .escalated(let finding), .resolved(let finding, _):
+    case .alert(let finding), .escalated(let finding), .attributed(let finding), .resolved(let finding, _):
       append("FDWATCH_TYPE", "leak")
       // Pid and start time: unique on this boot, and the same for all that is said of one leak.
       append("FDWATCH_ALERT_ID", "\(process.identity.pid)-\(process.identity.startTime)-\(finding.id)")
@@ -60,6 +60,12 @@ package struct JournalEntry: Sendable, Equatable {
     append("FDWATCH_SECONDS_TO_LIMIT", finding.timeToLimit.map { String(Int64($0.seconds.rounded())) })
     append("FDWATCH_CONFIDENCE", decimal(finding.confidence))
     append("FDWATCH_EVIDENCE", finding.evidence.joined(separator: "\n"))
+    append("FDWATCH_PROFILE", finding.blame?.profile)
+    for (index, stack) in (finding.blame?.stacks ?? []).enumerated() {
+      let suffix = index == 0 ? "" : "_\(index + 1)"
+      append("FDWATCH_STACK\(suffix)", stack.frames.joined(separator: "\n"))
+      append("FDWATCH_STACK_SHARE\(suffix)", decimal(stack.share))
+    }
   }
 
   /// Up to three digits behind the point.
@@ -80,7 +86,7 @@ private enum EventKind: String {
       case .alert: .alert
       case .escalated: .escalated
       case .resolved: .resolved
-      case .notice: .notice
+      case .attributed, .notice: .notice
       }
   }
 
@@ -99,6 +105,7 @@ private enum EventKind: String {
     case .alert(let finding): finding.headline(of: process.name, limits: process.limits)
     case .escalated(let finding): "More urgent: " + finding.headline(of: process.name, limits: process.limits)
     case .resolved(let finding, let how): "\(process.name) leaked \(finding.subject): over, \(how.inWords)"
+    case .attributed(let finding): "\(process.name) leaks \(finding.subject): \(finding.blame?.sentence ?? "")"
     case .notice(let notice): "\(process.name): \(notice.text)"
     }
   }
@@ -113,7 +120,7 @@ private enum EventKind: String {
       default: 4
       }
     case .resolved: 5
-    case .notice: 6
+    case .attributed, .notice: 6
     }
   }
 }

@@ -17,6 +17,8 @@ package struct ProcessView: Sendable {
   package var history: [Int] = []
   package var classes: [ClassReport] = []
   package var findings: [Finding] = []
+  /// What was last to be told about its profiles.
+  package var profileNote: String?
   /// Why it is not watched any more, where that is so.
   package var ended: String?
 
@@ -152,7 +154,9 @@ package struct LiveFrame: Sendable {
     }
     let usage = "\(process.usage) open  "
     let bars = sparkline(process.history, width: min(60, columns - usage.columns))
-    return [style.bold(who.fitted(columns)), (usage + bars).fitted(columns)]
+    var lines = [style.bold(who.fitted(columns)), (usage + bars).fitted(columns)]
+    if let note = process.profileNote { lines.append(style.dim("profile: \(note.printable)".fitted(columns))) }
+    return lines
   }
 
   /// The name, and the arguments where they say more.
@@ -166,7 +170,16 @@ package struct LiveFrame: Sendable {
   private func finding(of process: ProcessView, _ finding: Finding) -> [String] {
     let head = "LEAK  \(finding.subject)".fitted(columns)
     let text = finding.paragraph(limits: process.limits).wrapped(columns - 2)
-    return ["", style.alarm(head)] + text.map { "  " + $0 }
+    return ["", style.alarm(head)] + text.map { "  " + $0 } + stackLines(finding)
+  }
+
+  /// The stack that accounts for most of it: the program's own frame stands out, the others are dimmed.
+  private func stackLines(_ finding: Finding) -> [String] {
+    guard let stack = finding.blame?.stacks.first else { return [] }
+    return stack.frames.enumerated().map { index, frame in
+      let line = "    \(frame.printable)".fitted(columns)
+      return index == stack.own ? style.bold(line) : style.dim(line)
+    }
   }
 
   private func paint(_ row: String, _ verdict: Verdict) -> String {

@@ -25,7 +25,8 @@ package struct Tally: Sendable {
   package mutating func changed(_ process: ProcessView, _ event: DetectionEvent) {
     guard let index = index(of: process) else { return }
     switch event {
-    case .alert(let finding), .escalated(let finding): rows[index].leaks[finding.id] = (finding, nil)
+    case .alert(let finding), .escalated(let finding), .attributed(let finding):
+      rows[index].leaks[finding.id] = (finding, nil)
     case .resolved(let finding, let how): rows[index].leaks[finding.id] = (finding, how)
     case .notice: break
     }

@@ -14,6 +14,8 @@ package protocol WatchReporter {
   mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration)
   /// The detector changed its mind about a process.
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration)
+  /// Something about how a process is watched that a person should know, such as a profile that cannot be read.
+  mutating func noted(_ process: ProcessView, _ text: String, at time: Duration)
   /// A process is not watched any more.
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration)
   /// All of them have been looked at: the time to draw.
@@ -29,6 +31,7 @@ package protocol WatchReporter {
 
 extension WatchReporter {
   package mutating func began(_ processes: [ProcessView]) {}
+  package mutating func noted(_ process: ProcessView, _ text: String, at time: Duration) {}
   package mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration) {}
   package mutating func roundEnded(_ processes: [ProcessView], elapsed: Duration) {}
   package mutating func finished(elapsed: Duration) {}
@@ -51,6 +54,10 @@ package struct ReporterList: WatchReporter {
 
   package mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
     forEach { $0.changed(process, event, at: time) }
+  }
+
+  package mutating func noted(_ process: ProcessView, _ text: String, at time: Duration) {
+    forEach { $0.noted(process, text, at: time) }
   }
 
   package mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {
@@ -182,7 +189,12 @@ package struct WatchSession: ~Copyable {
   ) {
     let process = processes[index]
     do {
-      guard let (poll, events) = try process.poll(at: elapsed, isOverdue: isOverdue) else { return }
+      let looked = try process.poll(at: elapsed, isOverdue: isOverdue)
+      for note in process.takeNotes() {
+        views[index].profileNote = note
+        report.noted(views[index], note, at: elapsed)
+      }
+      guard let (poll, events) = looked else { return }
       views[index].update(from: process)
       for event in events { tell(event, of: index, at: poll.time, &outcome, &report) }
       report.polled(views, index: index, poll: poll, elapsed: elapsed)
@@ -234,6 +246,6 @@ extension ProcessView {
     if history.count == Self.longestHistory { history.removeFirst() }
     history.append(count)
     classes = process.detector.classReports
-    findings = process.detector.findings
+    findings = process.findings
   }
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // One process under watch: from /proc to verdicts.
 
+import Attribution
 import Descriptors
 import Detection
 import Linux
 import Procfs
+import Profiles
 
 /// One watched process: its directory, what is known of its table, when to look at it, and what is believed of it.
 package final class WatchedProcess {
@@ -15,7 +17,12 @@ package final class WatchedProcess {
   private var schedule: Schedule
   private let sockets: SocketTables
   private let counting: Procfs.Counting
-  package private(set) var detector: Detector
+  private var analysis: Analysis
+  private let profiles: ProfileKeeper?
+  /// Profiles that came in where no poll was due.
+  private var snapshots: [ProfileSnapshot] = []
+  /// Sentences for a person, about profiles.
+  private var notes: [String] = []
   /// At most ``limitsPause`` old: to read them takes ten times as long as to count.
   package private(set) var limits: Limits
   private var nextLimits = Duration.zero
@@ -24,22 +31,40 @@ package final class WatchedProcess {
   /// As of the last poll.
   package private(set) var count: Int
 
-  /// - Parameter start: the wall clock at time zero of the watch, in seconds since 1970, for the words of the evidence.
+  /// - Parameters:
+  ///   - start: the wall clock at time zero of the watch, in seconds since 1970, for the words of the evidence.
+  ///   - profiling: where its profiles are.
   package init(
-    pid: Int32, in procfs: borrowing Procfs, interval: Duration, start: Double
+    pid: Int32, in procfs: borrowing Procfs, interval: Duration, start: Double, profiling: Profiling = .none
   ) throws(ProcfsError) {
     var directory = try ProcessDirectory(pid: pid, in: procfs)
     let count = try directory.countOrExplain()
     let identity = try directory.identity()
     let limits = try directory.limits()
     (self.identity, self.limits, self.count) = (identity, limits, count)
+    var notes: [String] = []
+    profiles = profiling.keeper(of: directory, identity, notes: &notes)
+    self.notes = notes
     self.directory = directory
     // Processes that were found together are not all verified at the same time.
     schedule = Schedule(
       interval: interval, counting: procfs.counting, spread: Double(UInt32(bitPattern: pid) % 64) / 64)
     (sockets, counting) = (procfs.sockets, procfs.counting)
-    detector = Detector { String(WallClock.timeOfDay(start + $0.seconds).prefix(5)) }
+    let detector = Detector { String(WallClock.timeOfDay(start + $0.seconds).prefix(5)) }
+    analysis = Analysis(detector: detector, filter: profiling.filter)
   }
+
+  package var detector: Detector { analysis.detector }
+  package var findings: [Finding] { analysis.findings }
+
+  /// What is to be told about its profiles, each sentence once.
+  package func takeNotes() -> [String] {
+    defer { notes = [] }
+    return notes
+  }
+
+  /// The last profile that it gave, as it came.
+  package var lastProfile: [UInt8]? { profiles?.lastBytes }
 
   /// Looks at the process and asks the detector.
   ///
@@ -54,11 +79,36 @@ package final class WatchedProcess {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
     do {
-      guard let poll = try look(at: time, isOverdue: isOverdue) else { return nil }
-      return (poll, detector.observe(poll))
+      try askForProfiles(at: time)
+      guard var poll = try look(at: time, isOverdue: isOverdue) else { return nil }
+      poll.profiles = snapshots
+      snapshots = []
+      return (poll, analysis.observe(poll))
     } catch .denied(let file, let missing) {
       throw directory.explainDenial(.denied(file: file, missing: missing))
     }
+  }
+
+  private func askForProfiles(at time: Duration) throws(ProcfsError) {
+    guard let profiles, !profiles.isIdle else { return }
+    var process = ProfiledProcess(pid: identity.pid, user: identity.user, open: count)
+    if profiles.needsListeners, table.count == 0 {
+      // The first census has yet to tell which sockets there are.
+      return
+    }
+    if profiles.needsListeners, let snapshot = try sockets.snapshot(of: directory, since: .now + .seconds(-10)) {
+      process.listeners = Set(
+        table.listeners(in: snapshot).map {
+          Listener(inode: $0.inode, address: $0.local ?? "", isUnix: $0.kind == .unix)
+        })
+      process.hasOtherNetwork = directory.hasOtherNetwork
+    }
+    process.root = directory.otherRoot
+    let isExplained = findings.allSatisfy { $0.blame?.stacks.isEmpty == false }
+    let (new, told) = profiles.tick(
+      at: time, process, isSuspicious: detector.wantsProfile, isExplained: isExplained && !findings.isEmpty)
+    snapshots += new
+    notes += told
   }
 
   private func look(at time: Duration, isOverdue: Bool) throws(ProcfsError) -> Poll? {
@@ -118,5 +168,5 @@ package final class WatchedProcess {
   package func checkAccess() throws(ProcfsError) { try directory.checkAccess() }
 
   /// The process has gone: what had been found ends with it.
-  package func exited(at time: Duration) -> [DetectionEvent] { detector.processExited(at: time) }
+  package func exited(at time: Duration) -> [DetectionEvent] { analysis.processExited(at: time) }
 }

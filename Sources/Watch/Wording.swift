@@ -42,11 +42,14 @@ extension Finding {
   package func headline(of process: String, limits: Limits) -> String {
     var line = "\(process) leaks \(subject): \(leaked) open that were never closed, +\(rateInWords)"
     if let left = timeToLimit { line += ", limit of \(limits.softInWords) reached in \(left.inWords)" }
+    if let stack = blame?.stacks.first { line += "; \(stack.share.percent) opened by \(stack.culprit.frameInWords)" }
     return line
   }
 
   /// Its evidence and its forecast, as one paragraph.
-  package func paragraph(limits: Limits) -> String { (evidence + [forecast(limits: limits)]).joined(separator: " ") }
+  package func paragraph(limits: Limits) -> String {
+    (evidence + [blame?.sentence, forecast(limits: limits)].compactMap { $0 }).joined(separator: " ")
+  }
 
   /// How long the soft limit is away.
   package func forecast(limits: Limits) -> String {
@@ -58,6 +61,33 @@ extension Finding {
       text += " (between \(range.lowerBound.inWords) and \(range.upperBound.inWords))"
     }
     return text + "."
+  }
+}
+
+extension Blame {
+  /// Who opened them, or why that is not known.
+  package var sentence: String {
+    guard !stacks.isEmpty else { return "Who opened them is not known: \((remark ?? "no profile fits").printable)." }
+    let verb = isWitness ? "are held by what waits at" : "were opened by"
+    let parts = stacks.prefix(3).map { "\($0.share.percent) \(verb) \($0.culprit.frameInWords)" }
+    var text = parts.joined(separator: ", ")
+    if explained < 0.9 { text += "; \((1 - explained).percent) is not explained" }
+    text += isExact ? " (by descriptor numbers)" : remark.map { " (\($0))" } ?? ""
+    return text + "."
+  }
+}
+
+extension Double {
+  /// `97 %`.
+  var percent: String { "\(Int((self * 100).rounded())) %" }
+}
+
+extension String {
+  /// `main.leak /src/app/main.go:58` as `main.leak (main.go:58)`.
+  var frameInWords: String {
+    let words = split(separator: " ", maxSplits: 1)
+    guard words.count == 2, let file = words[1].split(separator: "/").last else { return printable }
+    return "\(words[0]) (\(file))".printable
   }
 }
 

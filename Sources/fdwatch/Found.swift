@@ -15,7 +15,9 @@ struct Found {
   var views: [ProcessView] = []
   var failures: [String] = []
 
-  init(_ selectors: [TargetSelector], in procfs: borrowing Procfs, interval: Duration) {
+  init(
+    _ selectors: [TargetSelector], in procfs: borrowing Procfs, interval: Duration, profiling: Profiling = .none
+  ) {
     Host.raiseDescriptorLimit()
     var seen: Set<Int32> = []
     for selector in selectors {
@@ -23,7 +25,7 @@ struct Found {
         let pids = try procfs.processes(matching: selector)
         if pids.isEmpty { failures.append("no process \(selector.inWords)\(Found.hint(procfs))") }
         for pid in pids where seen.insert(pid).inserted {
-          add(pid, selector, in: procfs, interval: interval)
+          add(pid, selector, in: procfs, interval: interval, profiling)
         }
       } catch {
         failures.append("cannot list \(procfs.path): \(error.reason)")
@@ -32,10 +34,11 @@ struct Found {
   }
 
   private mutating func add(
-    _ pid: Int32, _ selector: TargetSelector, in procfs: borrowing Procfs, interval: Duration
+    _ pid: Int32, _ selector: TargetSelector, in procfs: borrowing Procfs, interval: Duration, _ profiling: Profiling
   ) {
     do {
-      let process = try WatchedProcess(pid: pid, in: procfs, interval: interval, start: WallClock.now)
+      let process = try WatchedProcess(
+        pid: pid, in: procfs, interval: interval, start: WallClock.now, profiling: profiling)
       let identity = process.identity
       let unit = Unit.name(of: pid)
       // The number may have been given to another since it was found by its name: then it is not meant.

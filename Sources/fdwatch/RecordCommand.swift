@@ -20,6 +20,7 @@ struct RecordCommand: ParsableCommand {
   )
 
   @OptionGroup var targets: TargetArguments
+  @OptionGroup(title: "Profiles") var profiles: ProfileArguments
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, gzip-compressed.", valueName: "file"))
   var output: String
@@ -32,7 +33,7 @@ struct RecordCommand: ParsableCommand {
 
   func run() throws {
     let procfs = try openProcfs(targets.root)
-    let found = Found(targets.selectors, in: procfs, interval: interval.duration)
+    let found = Found(targets.selectors, in: procfs, interval: interval.duration, profiling: try profiles.profiling())
     for failure in found.failures { complain(failure) }
     guard let process = found.processes.first, found.failures.isEmpty else { throw ExitCode(2) }
     guard found.processes.count == 1 else {
@@ -88,6 +89,11 @@ private struct RecordReporter: WatchReporter {
   }
 
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {}
+
+  mutating func noted(_ process: ProcessView, _ text: String, at time: Duration) {
+    complain("\(process.name): profile: \(text.printable)")
+  }
+
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {}
 
   mutating func finished(elapsed: Duration) {

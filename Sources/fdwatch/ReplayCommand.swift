@@ -2,6 +2,7 @@
 // fdwatch replay FILE…: the detector's word on what was recorded.
 
 import ArgumentParser
+import Attribution
 import Descriptors
 import Detection
 import Linux
@@ -26,6 +27,9 @@ struct ReplayCommand: ParsableCommand {
 
   @Flag(help: "Also print, whenever it changes, what was considered and why it was accepted or rejected.")
   var explain = false
+
+  @Option(help: ArgumentHelp("Frames not to be blamed, such as 'main.openTracked': a glob.", valueName: "glob"))
+  var skipFrames: [String] = []
 
   @Flag(help: "Exit with 1 if a leak was found.")
   var exitCode = false
@@ -53,14 +57,14 @@ struct ReplayCommand: ParsableCommand {
       let title = "\(path.printable): \(header.command.printable)[\(header.pid)], every \(header.interval.seconds) s"
       emit(TextStyle.forOutput.bold("\(title), from \(header.start.printable)"))
     }
-    var detector = Detector { "+" + $0.inWords }
+    var analysis = Analysis(detector: Detector { "+" + $0.inWords }, filter: FrameFilter(skipping: skipFrames))
     var state = ReplayState(limits: header.limits)
     // Of a recording that was cut off, what there is counts; the error comes after it.
-    defer { end(detector, state) }
+    defer { end(analysis.detector, state) }
     while let poll = try trace.next() {
       state.take(poll)
-      for event in detector.observe(poll) { tell(event, &state, header) }
-      if explain, poll.isCensus { state.explain(detector, as: format) }
+      for event in analysis.observe(poll) { tell(event, &state, header) }
+      if explain, poll.isCensus { state.explain(analysis.detector, as: format) }
     }
     return state.leakSeen
   }
@@ -91,6 +95,8 @@ struct ReplayCommand: ParsableCommand {
     case .escalated(let finding):
       emit("\(state.column)  \(style.alarm("LEAK, more urgent  \(finding.subject)"))")
       emit("            \(finding.forecast(limits: limits))")
+    case .attributed(let finding):
+      emit("\(state.column)  \(finding.subject): \(finding.blame?.sentence ?? "")")
     case .resolved(let finding, let how): emit("\(state.column)  over: leak of \(finding.subject): \(how.inWords)")
     case .notice(let notice): emit("\(state.column)  \(notice.text.printable)")
     }

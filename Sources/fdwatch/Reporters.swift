@@ -92,9 +92,14 @@ struct LineReporter: WatchReporter {
     case .alert(let finding): line(process, "LEAK \(finding.subject): \(finding.paragraph(limits: process.limits))")
     case .escalated(let finding):
       line(process, "LEAK, more urgent, \(finding.subject): \(finding.paragraph(limits: process.limits))")
+    case .attributed(let finding): line(process, "\(finding.subject): \(finding.blame?.sentence ?? "")")
     case .resolved(let finding, let how): line(process, "over: leak of \(finding.subject): \(how.inWords)")
     case .notice(let notice): line(process, notice.text.printable)
     }
+  }
+
+  mutating func noted(_ process: ProcessView, _ text: String, at time: Duration) {
+    line(process, "profile: \(text.printable)")
   }
 
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {
@@ -115,6 +120,10 @@ struct JSONReporter: WatchReporter {
 
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
     emit(EventLine.json(event, at: time, process: who(process)))
+  }
+
+  mutating func noted(_ process: ProcessView, _ text: String, at time: Duration) {
+    emit(EventLine.note(text, at: time, process: who(process)))
   }
 
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {

@@ -14,6 +14,7 @@ struct WatchCommand: ParsableCommand {
   )
 
   @OptionGroup var targets: TargetArguments
+  @OptionGroup(title: "Profiles") var profiles: ProfileArguments
 
   @Option(help: ArgumentHelp("Time between two looks.", valueName: "time"))
   var interval = TimeSpan("1s", .seconds(1))
@@ -40,7 +41,9 @@ struct WatchCommand: ParsableCommand {
 
   func run() throws {
     let procfs = try openProcfs(targets.root)
-    let found = Found(targets.selectors, in: procfs, interval: interval.duration)
+    let found = Found(
+      targets.selectors, in: procfs, interval: interval.duration,
+      profiling: once ? .none : try profiles.profiling())
     for failure in found.failures { complain(failure) }
     guard !found.processes.isEmpty else { throw ExitCode(2) }
     if once { return try look(at: found) }
@@ -54,9 +57,22 @@ struct WatchCommand: ParsableCommand {
       untilLeak: untilLeak,
       start: .now)
     let outcome = try session.run(signals, &report)
+    if let file = profiles.saveProfile { try saveProfile(of: found, in: file) }
     if outcome.leakSeen { throw ExitCode(1) }
     try Output.check()
     if outcome.failed || !found.failures.isEmpty { throw ExitCode(2) }
+  }
+
+  private func saveProfile(of found: Found, in file: String) throws {
+    guard let bytes = found.processes.lazy.compactMap(\.lastProfile).first else {
+      return complain("there is no profile to save in \(file)")
+    }
+    do {
+      try Host.write(bytes, to: file)
+    } catch {
+      complain("\(file): \(error.reason)")
+      throw ExitCode(2)
+    }
   }
 
   private func reporter() -> any WatchReporter {

@@ -35,3 +35,6 @@ void fdwatch_raise_descriptor_limit(void);
 
 /// Whether the thread's effective set has the capability of that number: capget(2) has no wrapper in glibc.
 int fdwatch_has_capability(int number);
+
+/// open(2) that creates or empties a file, for its owner only: variadic. The descriptor, or -1 with errno.
+int fdwatch_create(const char *path);

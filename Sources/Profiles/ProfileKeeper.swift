@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a process is asked for its profiles: at the start, and while something of it looks like a leak.
+
+import Descriptors
+import Linux
+import Pprof
+import Synchronization
+
+/// A source of profiles, as somebody named it.
+package struct ProfileSource: Sendable, Hashable {
+  package enum Origin: Sendable, Hashable {
+    /// Whoever runs fdwatch wrote it down.
+    case user
+    /// The unit of the process says so, or its environment. The process may lie: it is asked only on its own sockets.
+    case unit, environment
+    case discovered
+  }
+
+  package var address: ProfileAddress
+  package var options: ProfileOptions
+  package var origin: Origin
+
+  package init(_ address: ProfileAddress, options: ProfileOptions = ProfileOptions(), origin: Origin = .user) {
+    (self.address, self.options, self.origin) = (address, options, origin)
+  }
+}
+
+/// What is known of the process that is asked.
+package struct ProfiledProcess: Sendable {
+  package var pid: Int32
+  package var user: UInt32
+  package var open: Int
+  /// Where it takes connections.
+  package var listeners: Set<Listener> = []
+  /// It has a network of its own, whose ports we do not reach.
+  package var hasOtherNetwork = false
+  /// Its root directory as we see it, if it is another than ours; else empty.
+  package var root = ""
+
+  package init(pid: Int32, user: UInt32, open: Int) { (self.pid, self.user, self.open) = (pid, user, open) }
+}
+
+/// Keeps the profiles of one process: asks for them when it is time, one request after the other, and never waits.
+package final class ProfileKeeper {
+  private var sources: [Kept] = []
+  private let discover: ProfileOptions?
+  private let reader: ProfileReader
+  private let mailbox = Mailbox()
+  private var probed: Set<Listener> = []
+  private var probes: [ProfileSource] = []
+  private var isBusy = false
+  private var suspicionBegan: Duration?
+  private var nextRound = Duration.zero
+  private var didBaseline = false
+  private var notes: [String] = []
+  /// The last profile that was read, as it came.
+  package private(set) var lastBytes: [UInt8]?
+
+  /// Descriptors that our own connections cost the process.
+  package var ownConnections: Int { sources.count { $0.isConnectionKept } > 0 ? 1 : 0 }
+
+  private struct Kept {
+    var source: ProfileSource
+    var isWitness = false
+    /// Wanted in this round.
+    var isDue = false
+    var isConnectionKept = false
+    var file: FileVersion?
+    var failures = 0
+    var notBefore = Duration.zero
+    /// What was last told of it, so that it is told once.
+    var problem: ProfileError?
+    var isTypeTold = false
+  }
+
+  /// The answers, which come in on another thread.
+  private final class Mailbox: Sendable {
+    enum Letter: Sendable {
+      case read(ProfileSource, Result<ProfileReading?, ProfileError>)
+      case index(ProfileSource, Result<[(name: String, count: Int)], ProfileError>)
+      case probe(ProfileSource, isGoPprof: Bool)
+    }
+    let letters = Mutex<[Letter]>([])
+
+    func put(_ letter: Letter) { letters.withLock { $0.append(letter) } }
+    func takeAll() -> [Letter] {
+      letters.withLock { letters in
+        defer { letters = [] }
+        return letters
+      }
+    }
+  }
+
+  /// - Parameter discover: look for profiles among the process's own listening sockets, with these options.
+  package init(
+    _ sources: [ProfileSource], discover: ProfileOptions? = nil, limits: ProfileLimits = ProfileLimits(),
+    symbolizer: (any ProfileSymbolizer)? = nil
+  ) {
+    self.sources = sources.map { Kept(source: $0) }
+    self.discover = discover
+    reader = ProfileReader(limits: limits, symbolizer: symbolizer)
+  }
+
+  package var isIdle: Bool { sources.isEmpty && discover == nil }
+
+  /// Whether listening sockets are wanted at the next ``tick(at:_:isSuspicious:isExplained:)``.
+  package var needsListeners: Bool {
+    if !didBaseline { return discover != nil || sources.contains { $0.source.origin == .environment } }
+    return discover != nil && suspicionBegan != nil && sources.allSatisfy { $0.source.origin != .discovered }
+  }
+
+  /// Takes in what was answered, and asks for what is due.
+  /// - Parameters:
+  ///   - isSuspicious: something of it may leak: the profiles are worth their cost.
+  ///   - isExplained: what was found has a stack already; witnesses are not needed.
+  /// - Returns: profiles that came in, and sentences for a person, each once.
+  package func tick(
+    at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, isExplained: Bool
+  ) -> (snapshots: [ProfileSnapshot], notes: [String]) {
+    defer { notes = [] }
+    var snapshots: [ProfileSnapshot] = []
+    for letter in mailbox.takeAll() {
+      isBusy = false
+      switch letter {
+      case .read(let source, let result): snapshots += received(source, result, at: time)
+      case .index(let source, let result): received(source, result, process, at: time)
+      case .probe(let source, let isGoPprof): probed(source, isGoPprof)
+      }
+    }
+    planRound(at: time, process, isSuspicious: isSuspicious, isExplained: isExplained)
+    askNext(at: time, process)
+    return (snapshots, notes)
+  }
+
+  // MARK: When
+
+  /// Often while a leak is young, as a correlation wants several points; rarely when it is old.
+  private static func pause(after suspicion: Duration) -> Duration {
+    min(max(suspicion / 4, .seconds(2)), .seconds(300))
+  }
+
+  private func planRound(at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, isExplained: Bool) {
+    if isSuspicious {
+      if suspicionBegan == nil {
+        suspicionBegan = time
+        nextRound = time
+      }
+    } else {
+      suspicionBegan = nil
+    }
+    if !didBaseline {
+      didBaseline = true
+      dropForeign(process)
+      for index in sources.indices { sources[index].isDue = true }
+      look(among: process)
+    } else if let began = suspicionBegan, time >= nextRound {
+      nextRound = time + Self.pause(after: time - began)
+      for index in sources.indices where !sources[index].isWitness || !isExplained { sources[index].isDue = true }
+      addWitness()
+      look(among: process)
+    }
+  }
+
+  /// What a process says of itself is believed only where it is itself that is asked.
+  private func dropForeign(_ process: ProfiledProcess) {
+    sources.removeAll { kept in
+      guard kept.source.origin == .environment, !kept.source.address.isServed(by: process.listeners) else {
+        return false
+      }
+      notes.append(
+        "its environment names \(kept.source.address), which is none of the sockets that it listens on: not asked")
+      return true
+    }
+  }
+
+  /// Go's goroutines, beside a profile of Go's: each that waits on a connection holds it.
+  private func addWitness() {
+    guard !sources.contains(where: { $0.isWitness }) else { return }
+    guard let known = sources.first(where: { !$0.source.address.isIndex && $0.source.address.sibling("x") != nil }),
+      let address = known.source.address.sibling("goroutine"), known.source.address.profileName != "goroutine"
+    else { return }
+    var witness = Kept(source: ProfileSource(address, options: known.source.options, origin: known.source.origin))
+    witness.isWitness = true
+    sources.append(witness)
+  }
+
+  // MARK: Discovery
+
+  private func look(among process: ProfiledProcess) {
+    guard let discover else { return }
+    for listener in process.listeners.subtracting(probed).sorted(by: { $0.address < $1.address }).prefix(16) {
+      probed.insert(listener)
+      if !listener.isUnix, process.hasOtherNetwork {
+        notes.append("\(listener.address) is in another network: profiles there are reached by a UNIX socket only")
+        continue
+      }
+      guard let address = listener.address(PprofIndex.impossible, root: process.root) else { continue }
+      probes.append(ProfileSource(address, options: discover, origin: .discovered))
+    }
+  }
+
+  private func probed(_ source: ProfileSource, _ isGoPprof: Bool) {
+    guard isGoPprof, let index = source.address.sibling("") else { return }
+    var kept = Kept(source: ProfileSource(index, options: source.options, origin: .discovered))
+    kept.isDue = true
+    sources.append(kept)
+    notes.append("it serves profiles at \(index)")
+  }
+
+  // MARK: Asking
+
+  private func askNext(at time: Duration, _ process: ProfiledProcess) {
+    guard !isBusy else { return }
+    if let probe = probes.popLast() {
+      isBusy = true
+      HTTPFetcher.shared.fetch(probe.address, probe.options, limit: 1 << 20) { [mailbox] result in
+        let isGo = (try? result.get()).map { $0.status == 404 && $0.isGoPprof } ?? false
+        mailbox.put(.probe(probe, isGoPprof: isGo))
+      }
+      return
+    }
+    guard let index = sources.firstIndex(where: { $0.isDue && time >= $0.notBefore }) else { return }
+    sources[index].isDue = false
+    isBusy = true
+    ask(sources[index], process)
+  }
+
+  private func ask(_ kept: Kept, _ process: ProfiledProcess) {
+    let source = kept.source
+    let name = source.address.profileName
+    let isWitness = kept.isWitness
+    let (reader, mailbox) = (reader, mailbox)
+    if case .file(let glob) = source.address.place {
+      let isForeign = source.origin == .environment || source.origin == .unit
+      let owner = source.origin == .environment ? process.user : nil
+      let path = isForeign ? process.root + glob : glob
+      let known = kept.file
+      HTTPFetcher.shared.perform {
+        mailbox.put(
+          .read(
+            source,
+            Result { () throws(ProfileError) in
+              try reader.readNewest(of: path, name: name, known: known, owner: owner)
+            }))
+      }
+      return
+    }
+    var address = source.address
+    if case .unix(let path, let target) = address.place, source.origin == .environment || source.origin == .unit {
+      address = ProfileAddress(.unix(path: process.root + path, target: target))
+    }
+    HTTPFetcher.shared.fetch(address, source.options, limit: reader.limits.compressedBytes) { result in
+      if source.address.isIndex {
+        mailbox.put(.index(source, result.checked(source).map { PprofIndex.profiles(in: $0.body) }))
+        return
+      }
+      let reading = result.checked(source).flatMap { answer in
+        Result { () throws(ProfileError) -> ProfileReading? in
+          var reading = try reader.read(answer.body, name: name, isWitness: isWitness, source: "\(source.address)")
+          reading.isConnectionKept = answer.isConnectionKept
+          return reading
+        }
+      }
+      mailbox.put(.read(source, reading))
+    }
+  }
+
+  // MARK: Answers
+
+  private func received(
+    _ source: ProfileSource, _ result: Result<ProfileReading?, ProfileError>, at time: Duration
+  ) -> [ProfileSnapshot] {
+    guard let index = sources.firstIndex(where: { $0.source == source }) else { return [] }
+    switch result {
+    case .failure(let error):
+      failed(index, error, at: time)
+      return []
+    case .success(let reading):
+      succeeded(index)
+      guard let reading else { return [] }
+      sources[index].file = reading.file
+      sources[index].isConnectionKept = reading.isConnectionKept
+      lastBytes = reading.bytes
+      if let type = reading.countedType, !sources[index].isTypeTold {
+        sources[index].isTypeTold = true
+        notes.append("of the values in the profile \(reading.snapshot.name) \(type) is what is counted")
+      }
+      return [reading.snapshot]
+    }
+  }
+
+  private func received(
+    _ source: ProfileSource, _ result: Result<[(name: String, count: Int)], ProfileError>, _ process: ProfiledProcess,
+    at time: Duration
+  ) {
+    guard let index = sources.firstIndex(where: { $0.source == source }) else { return }
+    switch result {
+    case .failure(let error): failed(index, error, at: time)
+    case .success(let listed):
+      succeeded(index)
+      let names = PprofIndex.counting(listed, open: process.open)
+      if names.isEmpty {
+        notes.append(
+          listed.isEmpty
+            ? "\(source.address) lists no profiles"
+            : "none of the profiles at \(source.address) counts descriptors: pprof.NewProfile(\"file\") would")
+      }
+      for name in names {
+        guard let address = source.address.sibling(name), !sources.contains(where: { $0.source.address == address })
+        else { continue }
+        var kept = Kept(source: ProfileSource(address, options: source.options, origin: source.origin))
+        kept.isDue = true
+        sources.append(kept)
+      }
+      // It has told what there is. What waits on descriptors is there in any case.
+      sources.removeAll { $0.source == source }
+      if names.isEmpty, let address = source.address.sibling("goroutine") {
+        var witness = Kept(source: ProfileSource(address, options: source.options, origin: source.origin))
+        witness.isWitness = true
+        sources.append(witness)
+      }
+    }
+  }
+
+  private func succeeded(_ index: Int) {
+    if sources[index].problem != nil { notes.append("\(sources[index].source.address) answers again") }
+    (sources[index].failures, sources[index].problem) = (0, nil)
+  }
+
+  /// Told once, however often it happens; asked again the more rarely the longer it lasts.
+  private func failed(_ index: Int, _ error: ProfileError, at time: Duration) {
+    sources[index].failures += 1
+    sources[index].isConnectionKept = false
+    sources[index].notBefore = time + min(.seconds(2) * (1 << min(sources[index].failures, 9)), .seconds(600))
+    // While it is out of favour another problem is no news, unless it says more.
+    if sources[index].problem.map({ !$0.isLike(error) }) ?? true, !sources[index].isWitness {
+      notes.append("\(error)")
+    }
+    sources[index].problem = error
+    // The baseline is wanted all the same, should it come back.
+    if !(sources[index].isWitness) { sources[index].isDue = true }
+  }
+}
+
+extension ProfileError {
+  /// The same problem, whatever figures it has.
+  fileprivate func isLike(_ other: ProfileError) -> Bool {
+    switch (self, other) {
+    case (.slow, .slow), (.unreadable, .unreadable), (.refused, .refused), (.failed, .failed): true
+    default: self == other
+    }
+  }
+}
+
+extension Result where Success == HTTPAnswer, Failure == ProfileError {
+  /// Only a 200 carries a profile.
+  fileprivate func checked(_ source: ProfileSource) -> Self {
+    flatMap { $0.status == 200 ? .success($0) : .failure(.status(source: "\(source.address)", $0.status)) }
+  }
+}

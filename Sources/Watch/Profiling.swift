@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the profiles of watched processes are: what whoever runs fdwatch says, and what their owners say.
+
+import Attribution
+import Pprof
+import Procfs
+import Profiles
+import Systemd
+
+/// What is asked for profiles, and how their stacks are read.
+package struct Profiling: Sendable {
+  /// As they were written, `{pid}` and all.
+  package var addresses: [String] = []
+  package var options = ProfileOptions()
+  package var limits = ProfileLimits()
+  /// Look among the process's own listening sockets.
+  package var discover = false
+  /// Heed what the unit of a process, or its environment, says.
+  package var heedsOwners = true
+  package var filter = FrameFilter()
+
+  package init() {}
+
+  /// No profiles at all.
+  package static let none: Profiling = {
+    var none = Profiling()
+    none.heedsOwners = false
+    return none
+  }()
+
+  /// The name of the variable that a program's owner sets.
+  package static let variable = "FDWATCH_PROFILE"
+
+  /// - Parameter notes: what is wrong with what the owner wrote.
+  func keeper(
+    of process: borrowing ProcessDirectory, _ identity: ProcessIdentity, notes: inout [String]
+  ) -> ProfileKeeper? {
+    var sources: [ProfileSource] = []
+    func add(_ text: String, _ options: ProfileOptions, _ origin: ProfileSource.Origin) {
+      do {
+        let address = try ProfileAddress(parsing: text, pid: identity.pid)
+        sources.append(ProfileSource(address, options: options, origin: origin))
+      } catch {
+        notes.append("\(error)")
+      }
+    }
+    for text in addresses { add(text, options, .user) }
+    var discover = discover
+    if sources.isEmpty, heedsOwners {
+      let unit = Unit.name(of: identity.pid).map { UnitSettings(of: $0) }
+      for text in unit?.profiles ?? [] { add(text, unit.map { ProfileOptions($0) } ?? options, .unit) }
+      if unit?.discover == true { discover = true }
+      if sources.isEmpty, let text = process.environment(Self.variable) { add(text, options, .environment) }
+    }
+    if sources.isEmpty, !discover { return nil }
+    return ProfileKeeper(
+      sources, discover: discover ? options : nil, limits: limits,
+      symbolizer: nil)
+  }
+}
+
+extension ProfileOptions {
+  fileprivate init(_ unit: UnitSettings) {
+    self.init()
+    (headers, tokenFile, caFile) = (unit.headers, unit.tokenFile, unit.caFile)
+  }
+}
