@@ -69,6 +69,7 @@ let package = Package(
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("AttributionTests", ["Attribution"]),
+    tests("ProfilesTests", ["Profiles", "TestSupport"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

@@ -3,6 +3,7 @@
 
 import Descriptors
 import Detection
+import Glibc
 
 /// Snapshots of a process's profiles, in memory that does not grow with their number.
 package struct ProfileHistory: Sendable {
@@ -210,6 +211,7 @@ extension Series {
       if let floors = floorGrowth(points.map { $0.count(stack) }, upTo: last) { candidates.append((stack, floors)) }
     }
     let most: Double = leak.kind == .pipe || leak.kind == .unix ? 2 : 1
+    candidates = Self.needed(candidates, for: growth, most: most)
     let weights = Self.weights(of: candidates.map(\.growth), for: growth, most: most)
     var shares: [UInt32: (share: Double, weight: Double)] = [:]
     for step in growth.indices {
@@ -264,6 +266,52 @@ extension Series {
     }
     guard floors[last] - floors[0] > fall else { return nil }
     return (1...last).map { Double(floors[$0] - floors[$0 - 1]) }
+  }
+
+  /// Stacks of which the most grew.
+  private static let mostCandidates = 12
+  /// What accounts for less may be left out, if the others account for it as well; two of a size are not told apart so.
+  private static let minorShare = 0.25
+  /// Of the leak: each leaked descriptor was opened by some stack, so what leaves more unaccounted for is needed.
+  private static let mostLost = 0.05
+  /// Of log likelihood: what one more stack has to gain (the Bayesian information criterion: half the logarithm of the
+  /// number of points, of which there are 24 at most, and some for what polls and snapshots differ by in time).
+  private static let leastGain = 2.5
+
+  /// The stacks without which the leak's growth cannot be accounted for. A busy stack whose floor rose a little, as at a
+  /// program's start, is not among them.
+  private static func needed(
+    _ all: [(stack: UInt32, growth: [Double])], for whole: [Double], most: Double
+  ) -> [(stack: UInt32, growth: [Double])] {
+    func total(_ growth: [Double]) -> Double { growth.reduce(0, +) }
+    var kept = Array(all.sorted { total($0.growth) > total($1.growth) }.prefix(mostCandidates))
+    while kept.count > 1 {
+      let weights = weights(of: kept.map(\.growth), for: whole, most: most)
+      let sizes = kept.indices.map { weights[$0] * total(kept[$0].growth) }
+      let sum = sizes.reduce(0, +)
+      let before = likelihood(kept.map(\.growth), weights, of: whole)
+      var best: (index: Int, loss: Double)?
+      for index in kept.indices where sizes[index] < minorShare * sum {
+        var rest = kept.map(\.growth)
+        rest.remove(at: index)
+        let others = Self.weights(of: rest, for: whole, most: most)
+        let accounted = rest.indices.reduce(0) { $0 + others[$1] * total(rest[$1]) }
+        if min(accounted, total(whole)) < min(sum, total(whole)) - mostLost * total(whole) { continue }
+        let loss = before - likelihood(rest, others, of: whole)
+        if loss < best?.loss ?? leastGain { best = (index, loss) }
+      }
+      guard let best else { return kept }
+      kept.remove(at: best.index)
+    }
+    return kept
+  }
+
+  /// Poisson's, up to a constant. A descriptor or two more than expected is what polls and snapshots differ by in time.
+  private static func likelihood(_ parts: [[Double]], _ weights: [Double], of whole: [Double]) -> Double {
+    whole.indices.reduce(0) { sum, step in
+      let expected = parts.indices.reduce(0.5 + 0.02 * whole[step]) { $0 + weights[$1] * parts[$1][step] }
+      return sum + whole[step] * log(expected) - expected
+    }
   }
 
   /// The weights under which the sum of `parts` makes `whole` most likely.

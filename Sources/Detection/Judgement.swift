@@ -136,11 +136,13 @@ extension ClassFacts {
     if slots < 3 {
       return judgement.with(.step, 0.3, "\(count) survivors came in \(slots) batch(es) and no more since")
     }
-    if silence > max(2 * longestGap, 3 * pollInterval) {
+    // One that has reached its limit opens no more, however much it leaks.
+    let isFull = softLimit.map { processCount + 3 >= Int(clamping: $0) } ?? false
+    if !isFull, silence > max(2 * longestGap, 3 * pollInterval) {
       return judgement.with(
         .step, 0.3, "no survivor was opened for \(rounded(silence)) s, longer than ever between two")
     }
-    if decline(since: first, span) > mostDecline(judgement.perSecond) {
+    if !isFull, decline(since: first, span) > mostDecline(judgement.perSecond) {
       return judgement.with(.warmUp, 0.4, "survivors come more rarely: \(early) in the first half, then \(late)")
     }
     // Long-lived members among short-lived ones, counted from the start of a process, are survivors too. Of them some are

@@ -21,6 +21,8 @@ package final class WatchedProcess {
   private let profiles: ProfileKeeper?
   /// Profiles that came in where no poll was due.
   private var snapshots: [ProfileSnapshot] = []
+  /// Where it takes connections, once that is known and as long as it matters.
+  private var listeners: Set<Listener>?
   /// Sentences for a person, about profiles.
   private var notes: [String] = []
   /// At most ``limitsPause`` old: to read them takes ten times as long as to count.
@@ -79,7 +81,7 @@ package final class WatchedProcess {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
     do {
-      try askForProfiles(at: time)
+      askForProfiles(at: time)
       guard var poll = try look(at: time, isOverdue: isOverdue) else { return nil }
       poll.profiles = snapshots
       snapshots = []
@@ -89,18 +91,13 @@ package final class WatchedProcess {
     }
   }
 
-  private func askForProfiles(at time: Duration) throws(ProcfsError) {
+  private func askForProfiles(at time: Duration) {
     guard let profiles, !profiles.isIdle else { return }
     var process = ProfiledProcess(pid: identity.pid, user: identity.user, open: count)
-    if profiles.needsListeners, table.count == 0 {
-      // The first census has yet to tell which sockets there are.
-      return
-    }
-    if profiles.needsListeners, let snapshot = try sockets.snapshot(of: directory, since: .now + .seconds(-10)) {
-      process.listeners = Set(
-        table.listeners(in: snapshot).map {
-          Listener(inode: $0.inode, address: $0.local ?? "", isUnix: $0.kind == .unix)
-        })
+    if profiles.needsListeners {
+      // The first census, or a later reading of the socket tables, has yet to tell.
+      guard let listeners else { return }
+      process.listeners = listeners
       process.hasOtherNetwork = directory.hasOtherNetwork
     }
     process.root = directory.otherRoot
@@ -149,11 +146,21 @@ package final class WatchedProcess {
       let earliest = began + schedule.interval / -2
       if let snapshot = try sockets.snapshot(of: directory, since: earliest) {
         table.readSockets(in: snapshot, isCurrent: snapshot.isComplete && snapshot.taken >= end, into: &poll)
+        if profiles?.needsListeners == true { noteListeners(in: snapshot) }
       }
+    } else if isFirst {
+      listeners = []
     }
     let changed = !poll.opened.isEmpty || !poll.closed.isEmpty || !poll.tcp.isEmpty
     schedule.took(
       verification, cost: end - began, at: poll.time, count: poll.count, changed: changed, isSuspicious: isSuspicious)
+  }
+
+  private func noteListeners(in snapshot: SocketSnapshot) {
+    listeners = Set(
+      table.listeners(in: snapshot).map {
+        Listener(inode: $0.inode, address: $0.local ?? "", isUnix: $0.kind == .unix)
+      })
   }
 
   /// With every census, and otherwise now and then: prlimit(2) changes them without a change of the count.

@@ -40,7 +40,7 @@ struct Outcome: Sendable {
         case .alert(let finding): alerts.append((poll.time / .seconds(1) - scenario.startTime, finding))
         case .resolved(_, let how): resolved.append(how)
         case .notice(let notice): notices.append(notice)
-        case .escalated: break
+        case .escalated, .attributed: break
         }
       }
       if untilAlert, !alerts.isEmpty { break }

@@ -11,8 +11,10 @@ package final class GoProgram {
   package var pid: Int32 { process.pid }
 
   /// - Parameter arguments: see Tests/goleak/main.go.
-  package init(_ arguments: String...) throws {
-    process = try ChildProcess([try Self.executable.get()] + arguments)
+  package init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    process = try ChildProcess(
+      [try Self.executable.get()] + arguments,
+      environment: ChildProcess.plainEnvironment.merging(environment) { $1 })
     guard let line = try process.readLine() else {
       throw TestFailure("goleak did not start: \(try process.finish().errors)")
     }

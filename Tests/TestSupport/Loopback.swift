@@ -10,6 +10,17 @@ package enum Loopback {
     try unsafe socket("bind", port: 0) { unsafe bind($0, $1, $2) == 0 ? listen($0, 1) : -1 }
   }
 
+  /// The port that the kernel chose for one of them.
+  package static func port(of socket: CInt) throws -> UInt16 {
+    var address = sockaddr_in()
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getsockname(socket, $0, &size) }
+    }
+    guard result == 0 else { throw SystemCallError("getsockname", errno: errno) }
+    return UInt16(bigEndian: address.sin_port)
+  }
+
   package static func connection(to port: UInt16) throws -> CInt {
     try unsafe socket("connect", port: port) { unsafe connect($0, $1, $2) }
   }
