@@ -33,6 +33,7 @@ let package = Package(
     .target(name: "CLinux"),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     module("Descriptors"),
@@ -45,8 +46,9 @@ let package = Package(
       name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Systemd", ["CSystemd"]),
+    module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
-    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles", "Symbols"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [
@@ -69,6 +71,7 @@ let package = Package(
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("AttributionTests", ["Attribution"]),
+    tests("SymbolsTests", ["Symbols", "TestSupport"], exclude: ["program.c"]),
     tests("ProfilesTests", ["Profiles", "TestSupport"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.

@@ -29,7 +29,8 @@ for purpose in "${@:-build}"; do
         need pkg-config has pkg-config
         need libsystemd-dev has_library libsystemd
         need zlib1g-dev has_library zlib
-        need libcurl4-openssl-dev has_library libcurl # its headers; the library is loaded when a profile is fetched
+        need libdw-dev has_library libdw # headers; the library is loaded when a profile has addresses only
+        need libcurl4-openssl-dev has_library libcurl # headers; the library is loaded when a profile is fetched
         ;;
     test)
         need systemd has_journald # some tests start a journald of their own

@@ -14,6 +14,13 @@ package struct Descriptor: ~Copyable, Sendable {
 
   deinit { close(number) }
 
+  /// Gives the descriptor away, to who closes it.
+  package consuming func release() -> CInt {
+    let number = number
+    discard self
+    return number
+  }
+
   /// A handle of a file or directory for look-ups only (`O_PATH`): nothing is opened, so nothing blocks or acts.
   package init(path: String, in directory: borrowing Descriptor) throws(SystemCallError) {
     self = try Descriptor(path, in: directory.number, flags: fdwatch_O_PATH)
@@ -33,9 +40,16 @@ package struct Descriptor: ~Copyable, Sendable {
   }
 
   /// Opens a file for reading that somebody else may have put there: a regular one only, and without waiting for
-  /// anything. Links are followed.
-  package init(regularFile path: String) throws(SystemCallError) {
-    let found = try Descriptor(path, in: AT_FDCWD, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+  /// anything.
+  package init(regularFile path: String, followingLinks: Bool = true) throws(SystemCallError) {
+    let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (followingLinks ? 0 : O_NOFOLLOW)
+    // A device acts when it is opened: what it is comes first.
+    if try Descriptor(path, in: AT_FDCWD, flags: fdwatch_O_PATH | (followingLinks ? 0 : O_NOFOLLOW)).state().type
+      != .regular
+    {
+      throw SystemCallError("open", errno: ENOTSUP)
+    }
+    let found = try Descriptor(path, in: AT_FDCWD, flags: flags)
     if try found.state().type != .regular { throw SystemCallError("open", errno: ENOTSUP) }
     self = found
   }

@@ -237,6 +237,15 @@ extension ProcessDirectory {
     return "/proc/\(pid)/root"
   }
 
+  /// Its number as it sees it itself, in the innermost namespace. See pid_namespaces(7).
+  package func innermostPid() throws(ProcfsError) -> Int32 {
+    let status = try contents(of: "status")
+    for line in lines(status[...]) {
+      if let numbers = line.after("NSpid:"), let last = words(numbers).last?.unsigned() { return Int32(clamping: last) }
+    }
+    return pid
+  }
+
   /// A variable of the environment that it was started with. `nil` also where it is closed to us.
   package func environment(_ name: String) -> String? {
     let variables = (try? contents(of: "environ", limit: 4 << 20)) ?? []

@@ -5,6 +5,7 @@ import Attribution
 import Pprof
 import Procfs
 import Profiles
+import Symbols
 import Systemd
 
 /// What is asked for profiles, and how their stacks are read.
@@ -55,9 +56,11 @@ package struct Profiling: Sendable {
     if sources.isEmpty, !discover { return nil }
     return ProfileKeeper(
       sources, discover: discover ? options : nil, limits: limits,
-      symbolizer: nil)
+      symbolizer: Symbolizer(pid: identity.pid))
   }
 }
+
+extension Symbolizer: ProfileSymbolizer {}
 
 extension ProfileOptions {
   fileprivate init(_ unit: UnitSettings) {
