@@ -26,7 +26,7 @@ package struct Analysis: Sendable {
   /// Takes in a poll. See ``Detector/observe(_:)``.
   package mutating func observe(_ poll: Poll) -> [DetectionEvent] {
     open = poll.count
-    for profile in poll.profiles { history.add(profile, at: poll.time) }
+    for profile in poll.profiles { history.add(profile, at: max(.zero, poll.time - profile.age)) }
     var events = detector.observe(poll)
     // What is said of a finding stands until there is something new to say it from.
     if !poll.profiles.isEmpty || !events.isEmpty { attribute() }

@@ -20,7 +20,7 @@ package struct FrameFilter: Sendable {
     "log.",
     "log/", "golang.org/x/",
     // The Java virtual machine and its class library.
-    "java.", "javax.", "jdk.", "sun.", "com.sun.",
+    "java.", "java.base/", "javax.", "jdk.", "sun.", "com.sun.",
     // Rust and what most of it runs on.
     "std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "tokio::", "mio::", "<tokio::", "<mio::",
     // C, C++ and Swift.

@@ -21,6 +21,8 @@ package struct ProfileSnapshot: Sendable, Equatable {
   /// It does not count descriptors, but something that waits on them, as goroutines do.
   package var isWitness: Bool
   package var stacks: [StackCount]
+  /// How long before its poll it was taken.
+  package var age = Duration.zero
 
   package init(name: String, isWitness: Bool = false, stacks: [StackCount]) {
     (self.name, self.isWitness, self.stacks) = (name, isWitness, stacks)

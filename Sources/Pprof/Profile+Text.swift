@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The texts: Go's count profiles (`?debug=1`; printCountProfile in runtime/pprof/pprof.go) and gperftools' heap profiles.
-// google/pprof reads them in legacy_profile.go.
+// google/pprof reads them in legacy_profile.go. And the page of the file leak detector that Jenkins' people made for Java.
 
 /// Which text it is, by its first line.
 enum TextForm: Equatable {
@@ -8,6 +8,8 @@ enum TextForm: Equatable {
   case count(name: String)
   /// `heap profile: N: BYTES [N: BYTES] @ heapprofile`, of gperftools, tcmalloc and Go.
   case heap
+  /// `N descriptors are open`, then each with `#1 NAME by thread:… on …` and the trace of who opened it.
+  case descriptors
 
   /// `nil` if the bytes are none of them.
   init?(header bytes: [UInt8]) {
@@ -15,6 +17,8 @@ enum TextForm: Equatable {
     let line = String(decoding: bytes[..<end], as: UTF8.self)
     if line.hasPrefix("heap profile: "), line.contains("[") {
       self = .heap
+    } else if line.hasSuffix(" descriptors are open"), Int(line.prefix { $0 != " " }) != nil {
+      self = .descriptors
     } else if let range = line.ranges(of: " profile: total ").last, range.lowerBound > line.startIndex,
       UInt64(line[range.upperBound...]) != nil
     {
@@ -65,6 +69,7 @@ private struct TextReader {
       builder = ProfileBuilder(sampleTypes: [
         .init(type: "inuse_objects", unit: "count"), .init(type: "inuse_space", unit: "bytes"),
       ])
+    case .descriptors: builder = ProfileBuilder(sampleTypes: [.init(type: "descriptors", unit: "count")])
     }
   }
 
@@ -78,6 +83,7 @@ private struct TextReader {
     }
     let line = String(decoding: bytes, as: UTF8.self)
     if number == 1 { return }
+    if form == .descriptors { return try takeTrace(line) }
     if line.isEmpty { return try finishSample() }
     if line == "MAPPED_LIBRARIES:" {
       isInMappings = true
@@ -106,6 +112,7 @@ private struct TextReader {
     case .heap:
       guard head.count >= 2, counts.count >= 2 else { throw error("a sample begins with objects and bytes") }
       values = [counts[0], counts[1]]
+    case .descriptors: return
     }
     for word in line[at.upperBound...].split(separator: " ") {
       guard word.hasPrefix("0x"), let address = UInt64(word.dropFirst(2), radix: 16) else {
@@ -133,6 +140,29 @@ private struct TextReader {
       location.frames = [frame]
     }
     frames.append(location)
+    if frames.count > limits.depth { throw .tooLarge(limit: "depth", most: limits.depth) }
+  }
+
+  /// `#1 /tmp/x by thread:main on …`, then lines `\tat java.io.FileInputStream.<init>(FileInputStream.java:79)`.
+  private mutating func takeTrace(_ line: String) throws(PprofError) {
+    if line.hasPrefix("#") {
+      try finishSample()
+      samples += 1
+      if samples > limits.samples { throw .tooLarge(limit: "samples", most: limits.samples) }
+      values = [1]
+      return
+    }
+    guard !values.isEmpty, line.hasPrefix("\tat ") else { return }
+    let text = line.dropFirst(4)
+    var frame = Profile.Frame(function: String(text))
+    if let open = text.lastIndex(of: "("), text.hasSuffix(")") {
+      frame.function = String(text[..<open])
+      let place = text[text.index(after: open)...].dropLast()
+      let colon = place.lastIndex(of: ":")
+      frame.file = String(place[..<(colon ?? place.endIndex)])
+      frame.line = colon.flatMap { Int(place[place.index(after: $0)...]) } ?? 0
+    }
+    frames.append(Profile.Location(frames: [frame]))
     if frames.count > limits.depth { throw .tooLarge(limit: "depth", most: limits.depth) }
   }
 

@@ -116,9 +116,9 @@ package final class ProfileKeeper {
   /// - Returns: profiles that came in, and sentences for a person, each once.
   package func tick(
     at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, isExplained: Bool
-  ) -> (snapshots: [ProfileSnapshot], notes: [String]) {
+  ) -> (snapshots: [(snapshot: ProfileSnapshot, taken: Instant)], notes: [String]) {
     defer { notes = [] }
-    var snapshots: [ProfileSnapshot] = []
+    var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
     for letter in mailbox.takeAll() {
       isBusy = false
       switch letter {
@@ -269,7 +269,7 @@ package final class ProfileKeeper {
 
   private func received(
     _ source: ProfileSource, _ result: Result<ProfileReading?, ProfileError>, at time: Duration
-  ) -> [ProfileSnapshot] {
+  ) -> [(snapshot: ProfileSnapshot, taken: Instant)] {
     guard let index = sources.firstIndex(where: { $0.source == source }) else { return [] }
     switch result {
     case .failure(let error):
@@ -285,7 +285,7 @@ package final class ProfileKeeper {
         sources[index].isTypeTold = true
         notes.append("of the values in the profile \(reading.snapshot.name) \(type) is what is counted")
       }
-      return [reading.snapshot]
+      return [(reading.snapshot, reading.taken)]
     }
   }
 

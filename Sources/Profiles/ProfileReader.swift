@@ -13,6 +13,8 @@ struct ProfileReading: Sendable {
   /// Of all sample types, the one that was counted, where there was a choice.
   var countedType: String?
   var isConnectionKept = false
+  /// When it was read.
+  var taken = Instant.now
   /// The file that it was, if it was one.
   var file: FileVersion?
 }

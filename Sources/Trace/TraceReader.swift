@@ -109,6 +109,7 @@ enum PollLine {
       case "kinds": try scanner.array { (scanner) throws(JSONError) in try kind(&scanner, into: &kinds) }
       case "stacks": main.stacks = try stacks(&scanner)
       case "profile": main.name = try scanner.string()
+      case "age": main.age = try age(&scanner)
       case "witness": main.isWitness = try scanner.boolean()
       case "profiles":
         try scanner.array { (scanner) throws(JSONError) in poll.profiles.append(try profile(&scanner)) }
@@ -200,11 +201,18 @@ enum PollLine {
     return Poll.UnreadChange(inode: inode, bytes: bytes)
   }
 
+  private static func age(_ scanner: inout JSONScanner) throws(JSONError) -> Duration {
+    let seconds = try scanner.number()
+    guard seconds >= 0, seconds < longestTime else { throw scanner.error("\"age\" is out of range") }
+    return .milliseconds(Int64((seconds * 1000).rounded()))
+  }
+
   private static func profile(_ scanner: inout JSONScanner) throws(JSONError) -> ProfileSnapshot {
     var found = ProfileSnapshot(name: "profile", stacks: [])
     try scanner.object { (scanner, key) throws(JSONError) in
       switch key {
       case "name": found.name = try scanner.string()
+      case "age": found.age = try age(&scanner)
       case "witness": found.isWitness = try scanner.boolean()
       case "stacks": found.stacks = try stacks(&scanner)
       default: try scanner.skip()

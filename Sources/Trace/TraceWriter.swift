@@ -63,11 +63,13 @@ extension PollLine {
   private static func addProfiles(_ profiles: [ProfileSnapshot], to object: inout JSONObject) {
     guard let first = profiles.first else { return }
     object.add("profile", first.name)
+    if first.age > .zero { object.add("age", json: JSONObject.number(first.age / .seconds(1))) }
     if first.isWitness { object.add("witness", json: "true") }
     object.add("stacks", json: json(first.stacks))
     add("profiles", Array(profiles.dropFirst()), to: &object) { profile in
       var row = JSONObject()
       row.add("name", profile.name)
+      if profile.age > .zero { row.add("age", json: JSONObject.number(profile.age / .seconds(1))) }
       if profile.isWitness { row.add("witness", json: "true") }
       row.add("stacks", json: json(profile.stacks))
       return row.line

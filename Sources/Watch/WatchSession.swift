@@ -5,6 +5,7 @@ import Descriptors
 import Detection
 import Linux
 import Procfs
+import Systemd
 
 /// Who is told what a watch sees.
 package protocol WatchReporter {
@@ -231,7 +232,19 @@ package struct WatchSession: ~Copyable {
     case .resolved(_, .retracted): outcome.standingAlerts -= 1
     default: break
     }
-    report.changed(views[index], event, at: time)
+    report.changed(views[index], witnessed(event, of: views[index]), at: time)
+  }
+
+  /// How far back a unit's own log is looked through.
+  private static let logSpan = 3600.0
+
+  /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
+  private func witnessed(_ event: DetectionEvent, of process: ProcessView) -> DetectionEvent {
+    guard case .alert(var finding) = event, let unit = process.unit else { return event }
+    let lines = JournalReader().lines(of: unit, since: WallClock.now - Self.logSpan)
+    if lines.isEmpty { return event }
+    finding.evidence.append("Its own log says: \(lines.map { "\"\($0.printable)\"" }.joined(separator: ", ")).")
+    return .alert(finding)
   }
 }
 

@@ -20,7 +20,7 @@ package final class WatchedProcess {
   private var analysis: Analysis
   private let profiles: ProfileKeeper?
   /// Profiles that came in where no poll was due.
-  private var snapshots: [ProfileSnapshot] = []
+  private var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
   /// Where it takes connections, once that is known and as long as it matters.
   private var listeners: Set<Listener>?
   /// Sentences for a person, about profiles.
@@ -83,7 +83,12 @@ package final class WatchedProcess {
     do {
       askForProfiles(at: time)
       guard var poll = try look(at: time, isOverdue: isOverdue) else { return nil }
-      poll.profiles = snapshots
+      poll.profiles = snapshots.map { entry in
+        var snapshot = entry.snapshot
+        let age = max(.zero, .now - entry.taken)
+        snapshot.age = .milliseconds(Int64(age / .milliseconds(1)))
+        return snapshot
+      }
       snapshots = []
       return (poll, analysis.observe(poll))
     } catch .denied(let file, let missing) {

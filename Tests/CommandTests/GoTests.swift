@@ -67,15 +67,16 @@ private struct Said {
 
   /// No new connection is accepted then: the one that was opened early must do.
   @Test func `is told with its stack when it has no descriptor left`() throws {
-    let program = try GoProgram(["-leak", "a=6", "-load", "1", "-limit", "90"])
-    let outcome = try watch(
-      program, "--profile", "http://\(program.address)/debug/pprof/file", "--for", "40s")
+    let program = try GoProgram(["-leak", "a=6", "-load", "0", "-limit", "90"])
+    let url = "http://\(program.address)/debug/pprof/file"
+    let outcome = try watch(program, "--profile", url, "--for", "40s")
     let lines = try Said.lines(outcome.output)
     let last = try #require(lines.last { $0.fields["stacks"] != nil }, "\(outcome.output)")
     #expect(last.share("main.leakA") >= 0.95)
     #expect(!outcome.output.contains("does not answer"))
-    // Who comes late is told why there is nothing.
-    let late = try watch(program, "--profile", "http://\(program.address)/debug/pprof/file", "--for", "8s")
+    // Who comes late is told why there is nothing. The descriptor of our connection is taken again at once.
+    while try FileManager.default.contentsOfDirectory(atPath: "/proc/\(program.pid)/fd").count < 90 { usleep(50_000) }
+    let late = try watch(program, "--profile", url, "--for", "10s")
     #expect(late.output.contains("accepts but does not answer"), "\(late.output)")
   }
 

@@ -34,6 +34,26 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(outcome.output.contains("\nLEAK  eventfd\n"), "the summary tells it again")
   }
 
+  /// What a program's own log says of it is believed at once by who knows that program.
+  @Test(
+    .enabled(if: PrivateJournal.isUsable, needsJournal),
+    .enabled(if: CgroupUnit.isUsable, "needs root and a writable cgroup2 hierarchy"))
+  func `is told with what its own log says`() throws {
+    let journal = try PrivateJournal()
+    let unit = try CgroupUnit()
+    let child = try leaking()
+    try unit.add(child.pid)
+    let logger = try ChildProcess(journal.launcher + ["sh", "-c", "read go; logger --journald=/dev/stdin"])
+    try unit.add(logger.pid)
+    try logger.write("go\nMESSAGE=accept4: Too many open files (24)\n")
+    logger.closeInput()
+    _ = try logger.finish()
+    let outcome = try BuiltBinary.run(quickly + ["--format", "json", "\(child.pid)"], launcher: journal.launcher)
+    let alert = try #require(try `One look`.objects(outcome.output).first { $0["event"] as? String == "alert" })
+    let evidence = (alert["evidence"] as? [String] ?? []).joined(separator: " ")
+    #expect(evidence.contains("Its own log says: \"accept4: Too many open files (24)\""), "\(outcome.output)")
+  }
+
   @Test(.enabled(if: PrivateJournal.isUsable, needsJournal))
   func `is in the journal with every field that JSON has`() throws {
     let journal = try PrivateJournal()

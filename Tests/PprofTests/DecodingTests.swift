@@ -188,6 +188,24 @@ func fixture(_ name: String) throws -> [UInt8] {
     #expect(profile.total(profile.countIndex) == 12)
   }
 
+  /// What the file leak detector of Java programs serves.
+  @Test func `of a Java program, trace by trace`() throws {
+    let trace = """
+      \tat java.base/java.io.FileInputStream.<init>(FileInputStream.java:159)
+      \tat com.example.Upload.read(Upload.java:42)
+      \tat com.example.Main.run(Native Method)
+
+      """
+    let text =
+      "3 descriptors are open\n#1 /srv/a by thread:main on Tue Nov 24 04:00:00 UTC 2026\n\(trace)"
+      + "#2 /srv/b by thread:w-1 on Tue Nov 24 04:00:01 UTC 2026\n\(trace)"
+      + "#3 socket to db:5432 by thread:w-2 on Tue Nov 24 04:00:02 UTC 2026\n\tat com.example.Pool.open(Pool.java:7)\n"
+    let stacks = try Profile(decoding: Array(text.utf8)).stackCounts()
+    #expect(stacks.map(\.count) == [2, 1])
+    #expect(stacks[0].frames[1] == "com.example.Upload.read Upload.java:42")
+    #expect(stacks[1].frames == ["com.example.Pool.open Pool.java:7"])
+  }
+
   @Test func `whose names hold what they like`() throws {
     let text = "my profile: total 3 profile: total 2\n2 @ 0x1\n#\t0x0\tf+g+0x12\ta:b:7\n\n"
     let profile = try Profile(decoding: Array(text.utf8))

@@ -45,7 +45,8 @@ struct `A line of a socket table` {
       #expect(
         entries(.tcp, line) == [
           SocketEntry(
-            kind: .tcp, inode: 88123, local: "127.0.0.1:5432", peer: "127.0.0.1:22", state: state, unread: 0xa0ff)
+            kind: .tcp, inode: 88123, local: "127.0.0.1:5432", peer: "127.0.0.1:22", state: state, unread: 0xa0ff,
+            isListening: state == .listen)
         ])
     }
     #expect(entries(.tcp, tcp("0100007F:1538", "0100007F:0016", state: "0D"))[0].state == nil)
@@ -57,7 +58,9 @@ struct `A line of a socket table` {
     let found = entries(.unix, head + line + "17 /run/a b  c\n" + line + "18\n" + line + "19 @abstract\n")
     #expect(found.map(\.inode) == [17, 18, 19])
     #expect(found.map(\.local) == ["/run/a b  c", nil, "@abstract"])
-    #expect(found.allSatisfy { $0.kind == .unix })
+    #expect(found.allSatisfy { $0.kind == .unix && $0.isListening })
+    let connected = entries(.unix, head + line.replacing("00010000", with: "00000000") + "17 /run/a\n")
+    #expect(connected.map(\.isListening) == [false])
   }
 
   @Test func `of others tells the kind`() {

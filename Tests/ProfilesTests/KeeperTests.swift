@@ -39,7 +39,7 @@ private final class Asking {
 
   func step(suspicious: Bool = false, explained: Bool = false) {
     let (new, told) = keeper.tick(at: time, process, isSuspicious: suspicious, isExplained: explained)
-    snapshots += new
+    snapshots += new.map(\.snapshot)
     notes += told
     time += .milliseconds(100)
   }

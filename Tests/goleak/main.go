@@ -29,7 +29,7 @@ var (
 	files   = pprof.NewProfile("file")
 	objects = pprof.NewProfile("goleak/objects") // which are no descriptors at all
 	folder  string
-	kept    []*os.File
+	kept    = make(chan *os.File, 1<<20) // or the collector would close them
 )
 
 // tracked is a file with its entry in the profile: its caller's stack, under a key of its own.
@@ -124,7 +124,7 @@ func main() {
 			open := sites[name]
 			every(perSecond, func(n int) {
 				if t, err := open(n); err == nil {
-					kept = append(kept, t.File)
+					kept <- t.File
 				}
 				objects.Add(new(byte), 1)
 				objects.Add(new(byte), 1)
