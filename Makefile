@@ -11,7 +11,7 @@ binary := .build/release/fdwatch
 swift_files := Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain deps build demo test bench install format lint clean
+.PHONY: help toolchain deps build demo test bench fuzz install format lint clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,10 @@ bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some m
 	@packaging/install-deps.sh build bench
 	@Benchmarks/run.sh
 
+fuzz: toolchain ## fuzz the profile decoders (SECONDS=60)
+	@packaging/install-deps.sh build
+	@Tests/Fuzz/run.sh $(or $(SECONDS),60)
+
 install: ## install what `make build` made (PREFIX=/usr/local, DESTDIR=)
 	@test -x $(binary) || { echo "Run 'make build' first." >&2; exit 1; }
 	install -D -m 755 $(binary) $(DESTDIR)$(PREFIX)/bin/fdwatch
@@ -50,7 +54,7 @@ format: toolchain ## format all Swift files in place
 
 lint: toolchain ## check format and style
 	$(SWIFT) format lint --strict --parallel --recursive $(swift_files)
-	@for script in .ci/run Demo/run.sh Tests/bed/*.sh packaging/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run Demo/run.sh Tests/bed/*.sh Tests/Fuzz/*.sh packaging/*.sh; do bash -n "$$script" || exit 1; done
 
 clean: ## remove what was built
 	rm -rf .build Benchmarks/.build

@@ -23,7 +23,13 @@ let package = Package(
     module("Detection", ["Descriptors"], exclude: ["README.md"]),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Systemd", ["CSystemd"]),
-    module("Watch", ["Procfs", "Detection", "Trace", "Systemd"]),
+    .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
+    module("Pprof", ["CZlib"]),
+    module("Attribution", ["Descriptors", "Detection"], exclude: ["README.md"]),
+    module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
+    module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles", "Symbols"]),
 
     .executableTarget(name: "fdfactory"),
     // The kernel's floor: the same system calls in a C loop.

@@ -110,6 +110,7 @@ private struct Decoder {
   private var locationIDs = Identifiers()
   private var hasTime = false
   private var sampleCount = 0
+  private var sampleBytes = 0
 
   private struct RawMapping {
     var mapping = Profile.Mapping(start: 0, limit: 0, offset: 0, file: "")
@@ -127,6 +128,8 @@ private struct Decoder {
       throw isConcatenated ? .concatenated : error
     }
     try forEach(field: 4) { (decoder, message) throws(PprofError) in try decoder.readLocation(message) }
+    // A location takes a byte at least. What is not written to later costs no memory; to grow by doubling would.
+    profile.stacks.reserveCapacity(sampleBytes)
     profile.stackEnds.reserveCapacity(sampleCount)
     profile.values.reserveCapacity(sampleCount * types.count)
     try forEach(field: 2) { (decoder, message) throws(PprofError) in try decoder.readSample(message) }
@@ -162,7 +165,8 @@ private struct Decoder {
       switch field {
       case 1: types.append(try valueType(block(&cursor, type: type)))
       case 2:
-        _ = try block(&cursor, type: type)
+        let sample = try block(&cursor, type: type)
+        sampleBytes += sample.end - sample.position
         sampleCount += 1
         if sampleCount > limits.samples { throw .tooLarge(limit: "samples", most: limits.samples) }
       case 3: try readMapping(block(&cursor, type: type))
@@ -177,7 +181,10 @@ private struct Decoder {
       case 10: profile.durationNanos = Int64(bitPattern: try number(&cursor, type: type))
       case 11: periodType = try valueType(block(&cursor, type: type))
       case 12: profile.period = Int64(bitPattern: try number(&cursor, type: type))
-      case 13: try readNumbers(&cursor, type: type) { (value) throws(PprofError) in comments.append(index(value)) }
+      case 13 where type == 2:
+        var packed = try block(&cursor)
+        while packed.position < packed.end { comments.append(index(try varint(&packed))) }
+      case 13: comments.append(try reference(&cursor, type: type))
       case 14: defaultType = try reference(&cursor, type: type)
       case 15: docURL = try reference(&cursor, type: type)
       default: try skip(&cursor, type: type)
@@ -190,15 +197,6 @@ private struct Decoder {
 
   private func reference(_ cursor: inout Cursor, type: UInt64) throws(PprofError) -> UInt32 {
     index(try number(&cursor, type: type))
-  }
-
-  /// A repeated number: packed, or one by one.
-  private func readNumbers(
-    _ cursor: inout Cursor, type: UInt64, _ body: (UInt64) throws(PprofError) -> Void
-  ) throws(PprofError) {
-    if type != 2 { return try body(try number(&cursor, type: type)) }
-    var packed = try block(&cursor)
-    while packed.position < packed.end { try body(try varint(&packed)) }
   }
 
   private func valueType(_ message: Cursor) throws(PprofError) -> (type: UInt32, unit: UInt32) {
@@ -308,10 +306,10 @@ private struct Decoder {
         var packed = try block(&cursor)
         while packed.position < packed.end { try addLocation(&packed, after: firstLocation) }
       case 1 where type == 0: try addLocation(&cursor, after: firstLocation)
-      case 2:
-        try readNumbers(&cursor, type: type) { (value) throws(PprofError) in
-          profile.values.append(Int64(bitPattern: value))
-        }
+      case 2 where type == 2:
+        var packed = try block(&cursor)
+        while packed.position < packed.end { profile.values.append(Int64(bitPattern: try varint(&packed))) }
+      case 2: profile.values.append(Int64(bitPattern: try number(&cursor, type: type)))
       case 3: profile.labels.append(try label(block(&cursor, type: type)))
       default: try skip(&cursor, type: type)
       }

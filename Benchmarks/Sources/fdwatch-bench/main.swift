@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection].
+// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection] [profiles].
 
 import CPeer
 import Descriptors
@@ -204,6 +204,10 @@ func detection(_ results: inout Results) {
 }
 
 let words = CommandLine.arguments.dropFirst()
+if words.first == "--decode", let file = words.dropFirst().first {
+  try decodeOnce(file)
+  exit(0)
+}
 let isWanted = { (part: String) in words.isEmpty || words.contains(part) }
 var results = Results()
 if isWanted("looks") {
@@ -216,4 +220,5 @@ if isWanted("idle") {
 }
 if isWanted("memory") { try memory(&results) }
 if isWanted("detection") { detection(&results) }
+if isWanted("profiles") { try profiles(&results) }
 print(results.table)
