@@ -254,7 +254,7 @@ extension ProcessView {
 
   package mutating func update(from process: WatchedProcess) {
     identity = process.identity
-    count = process.count
+    count = process.count - min(process.count, process.ownConnections)
     limits = process.limits
     if history.count == Self.longestHistory { history.removeFirst() }
     history.append(count)

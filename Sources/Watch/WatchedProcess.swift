@@ -65,6 +65,9 @@ package final class WatchedProcess {
     return notes
   }
 
+  /// Open descriptors that are our own doing: a connection by which it is asked for profiles.
+  package var ownConnections: Int { profiles?.ownConnections ?? 0 }
+
   /// The last profile that it gave, as it came.
   package var lastProfile: [UInt8]? { profiles?.lastBytes }
 

@@ -64,6 +64,13 @@ private let damaged: [(text: String, words: String)] = [
     var second = Poll(time: .milliseconds(1234), count: 4, isCensus: false)
     second.limits = Limits(soft: 2048, hard: .max)
     second.collector = .onDemand
+    second.profiles = [
+      .init(
+        name: "file",
+        stacks: [.init(frames: ["a b.go:1", "\"c\""], count: 7, descriptors: [3, 4]), .init(frames: [], count: 1)]),
+      .init(name: "goroutine", isWitness: true, stacks: [.init(frames: ["d"], count: 2)]),
+    ]
+    second.profiles[0].age = .milliseconds(250)
     var third = Poll(time: .milliseconds(123_456_789), count: 2)
     third.closed = [0, 7]
     third.moved = [.init(number: 9, position: 4096)]

@@ -28,6 +28,23 @@ import Watch
     #expect(entry["FDWATCH_EVIDENCE"] == "First.\nSecond." && entry["FDWATCH_SOFT_LIMIT"] == "1024")
   }
 
+  @Test func `of an alert names who opened it`() {
+    var finding = finding
+    finding.blame = Blame(
+      profile: "file",
+      stacks: [
+        .init(frames: ["os.Open /usr/lib/go/src/os/file.go:3", "store.Dial /src/pool.go:88"], own: 1, share: 0.9),
+        .init(frames: ["main.other"], own: 0, share: 0.1),
+      ])
+    let entry = JournalEntry(.alert(finding), of: view())
+    #expect(entry["FDWATCH_STACK"] == "os.Open /usr/lib/go/src/os/file.go:3\nstore.Dial /src/pool.go:88")
+    #expect(entry["FDWATCH_STACK_SHARE"] == "0.9" && entry["FDWATCH_STACK_2"] == "main.other")
+    #expect(entry["FDWATCH_PROFILE"] == "file")
+    #expect(entry["MESSAGE"]?.hasSuffix("; 90 % opened by store.Dial (pool.go:88)") == true)
+    let later = JournalEntry(.attributed(finding), of: view())
+    #expect(later["FDWATCH_EVENT"] == "notice" && later["FDWATCH_ALERT_ID"] == entry["FDWATCH_ALERT_ID"])
+  }
+
   @Test(
     arguments: [(300, "2"), (599, "2"), (600, "3"), (6 * 3600 - 1, "3"), (6 * 3600, "4"), (nil, "4")]
       as [(Int?, String)])

@@ -59,6 +59,26 @@ import Watch
   }
 }
 
+@Suite struct `Who opened it, in words` {
+  private func stack(_ function: String, _ share: Double) -> Blame.Stack {
+    .init(frames: ["\(function) /src/x.go:7"], own: 0, share: share)
+  }
+
+  @Test func `is a sentence`() {
+    #expect(
+      Blame(profile: "file", stacks: [stack("a.B", 0.97)]).sentence == "97 % were opened by a.B (x.go:7).")
+    #expect(
+      Blame(profile: "file", stacks: [stack("a.B", 0.6), stack("c.D", 0.2)]).sentence
+        == "60 % were opened by a.B (x.go:7), 20 % were opened by c.D (x.go:7); 20 % is not explained.")
+    #expect(
+      Blame(profile: "goroutine", isWitness: true, stacks: [stack("a.B", 1)], remark: "by two snapshots only").sentence
+        == "100 % are held by what waits at a.B (x.go:7) (by two snapshots only).")
+    #expect(
+      Blame(profile: "file", stacks: [], remark: "it counts \u{1b}[2J").sentence
+        == "Who opened them is not known: it counts \\x1b[2J.")
+  }
+}
+
 /// A leak of sockets to a database.
 let finding = Finding(
   id: 3, kind: .tcp, target: "10.0.0.5:5432", leaked: 12, since: .seconds(60), ratePerHour: 38, rateInterval: 30...45,

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// An alert and its stack, told together where that is possible, and never lost.
+
+import Attribution
+import Descriptors
+import Detection
+import Testing
+
+@Suite struct `An alert` {
+  /// A process that leaks one eventfd a second, and is asked for its profile at these times.
+  private func events(
+    profilesAt times: Set<Int>, seconds: Int = 150, exitsAfterAlert: Bool = false
+  ) -> [(time: Int, event: DetectionEvent)] {
+    var analysis = Analysis()
+    var told: [(Int, DetectionEvent)] = []
+    var detector = Detector()
+    for time in 0..<seconds {
+      var poll = Poll(time: .seconds(time), count: 10 + time)
+      if time == 0 { poll.limits = Limits(soft: 4096, hard: 4096) }
+      poll.opened = [
+        .init(number: Int32(10 + time), target: "anon_inode:[eventfd]", inode: 5, flags: 2, position: 0)
+      ]
+      if times.contains(time) {
+        poll.profiles = [.init(name: "file", stacks: [.init(frames: ["main.leak"], count: time)])]
+      }
+      told += analysis.observe(poll).map { (time, $0) }
+      // The detector alone, to know when it would have told.
+      if exitsAfterAlert, detector.observe(poll).contains(where: { if case .alert = $0 { true } else { false } }) {
+        return told + analysis.processExited(at: .seconds(time + 1)).map { (time + 1, $0) }
+      }
+    }
+    return told
+  }
+
+  private func alert(_ events: [(time: Int, event: DetectionEvent)]) throws -> (time: Int, blame: Blame?) {
+    let alerts = events.compactMap { entry -> (Int, Blame?)? in
+      if case .alert(let finding) = entry.event { (entry.time, finding.blame) } else { nil }
+    }
+    #expect(alerts.count == 1, "told once")
+    return try #require(alerts.first)
+  }
+
+  @Test func `waits for nobody where there are no profiles`() throws {
+    let (time, blame) = try alert(events(profilesAt: []))
+    #expect(blame == nil)
+    let (later, _) = try alert(events(profilesAt: [0]))
+    #expect(later > time && later <= time + 6, "where there is one, for a moment")
+  }
+
+  @Test func `has its stack where that is known`() throws {
+    let (_, blame) = try alert(events(profilesAt: Set(stride(from: 0, to: 150, by: 5))))
+    #expect(blame?.stacks.map(\.culprit) == ["main.leak"])
+    #expect((blame?.explained ?? 0) > 0.95)
+  }
+
+  @Test func `that went out without is followed by who it was, once`() throws {
+    let all = events(profilesAt: Set([0] + Array(120..<150)))
+    let (time, blame) = try alert(all)
+    #expect(blame?.stacks.isEmpty == true && time < 120)
+    let followers = all.filter { if case .attributed = $0.event { true } else { false } }
+    #expect(followers.map(\.time) == [120])
+  }
+
+  @Test func `that waits for its stack is not lost when the process exits`() throws {
+    let all = events(profilesAt: [0], exitsAfterAlert: true)
+    _ = try alert(all)
+    guard case .resolved(_, .exited) = all.last?.event else {
+      Issue.record("no end: \(all)")
+      return
+    }
+  }
+}
