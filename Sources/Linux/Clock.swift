@@ -13,6 +13,7 @@ package struct Instant: Sendable, Comparable {
 
   package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
   package static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
+  package static func - (a: Instant, b: Duration) -> Instant { Instant(nanoseconds: a.nanoseconds - b.nanoseconds) }
   package static func + (a: Instant, b: Duration) -> Instant {
     Instant(nanoseconds: a.nanoseconds + b.nanoseconds)
   }

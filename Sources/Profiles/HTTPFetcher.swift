@@ -28,6 +28,8 @@ struct HTTPAnswer: Sendable {
   /// Go's pprof handler refused: the surest sign that it is one.
   var isGoPprof: Bool
   var isConnectionKept: Bool
+  /// When it was asked for.
+  var asked: Instant
 }
 
 /// Runs requests on a thread of its own and calls back there.
@@ -36,6 +38,7 @@ final class HTTPFetcher: Sendable {
     var address: ProfileAddress
     var options: ProfileOptions
     var limit: Int
+    var asked = Instant.now
     var done: @Sendable (Result<HTTPAnswer, ProfileError>) -> Void
   }
 
@@ -98,6 +101,8 @@ final class HTTPFetcher: Sendable {
         case .request(let job):
           tag += 1
           do throws(ProfileError) {
+            var job = job
+            job.asked = .now
             try start(job, tag)
             running[tag] = job
           } catch {
@@ -177,7 +182,7 @@ final class HTTPFetcher: Sendable {
     return unsafe .success(
       HTTPAnswer(
         status: status, body: body, isGoPprof: response.is_go_pprof != 0,
-        isConnectionKept: response.is_connection_kept != 0))
+        isConnectionKept: response.is_connection_kept != 0, asked: job.asked))
   }
 }
 

@@ -256,7 +256,8 @@ package final class ProfileKeeper {
       }
       let reading = result.checked(source).flatMap { answer in
         Result { () throws(ProfileError) -> ProfileReading? in
-          var reading = try reader.read(answer.body, name: name, isWitness: isWitness, source: "\(source.address)")
+          var reading = try reader.read(
+            answer.body, name: name, isWitness: isWitness, source: "\(source.address)", asked: answer.asked)
           reading.isConnectionKept = answer.isConnectionKept
           return reading
         }

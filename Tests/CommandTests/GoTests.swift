@@ -33,7 +33,11 @@ private struct Said {
 
   /// Slow enough for a correlation, fast enough for a test.
   private func program(_ leak: String, _ more: String..., listen: String = "127.0.0.1:0") throws -> GoProgram {
-    try GoProgram(["-leak", leak, "-load", "12", "-limit", "240", "-listen", listen] + more)
+    let program = try GoProgram(
+      ["-leak", leak, "-load", "12", "-limit", "240", "-listen", listen, "-delay", "2s"] + more)
+    // Its ordinary work has come to what it always is by then.
+    usleep(2_000_000)
+    return program
   }
 
   @Test(arguments: [("a", "main.leakA"), ("b", "main.leakB"), ("c", "main.leakC")])
@@ -75,7 +79,12 @@ private struct Said {
     #expect(last.share("main.leakA") >= 0.95)
     #expect(!outcome.output.contains("does not answer"))
     // Who comes late is told why there is nothing. The descriptor of our connection is taken again at once.
-    while try FileManager.default.contentsOfDirectory(atPath: "/proc/\(program.pid)/fd").count < 90 { usleep(50_000) }
+    var full = 0
+    while full < 20 {
+      let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(program.pid)/fd").count
+      full = open >= 90 ? full + 1 : 0
+      usleep(100_000)
+    }
     let late = try watch(program, "--profile", url, "--for", "10s")
     #expect(late.output.contains("accepts but does not answer"), "\(late.output)")
   }
