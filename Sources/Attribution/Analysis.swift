@@ -32,7 +32,15 @@ package struct Analysis: Sendable {
     if !poll.profiles.isEmpty || !events.isEmpty { attribute() }
     events = holding(events, at: poll.time)
     for index in events.indices { events[index].attach { blames[$0] } }
-    return events + newlyAttributed(told: events)
+    let told = events + newlyAttributed(told: events)
+    if events.contains(where: { if case .resolved = $0 { true } else { false } }) { forgetResolved() }
+    return told
+  }
+
+  private mutating func forgetResolved() {
+    let current = Set(detector.findings.map(\.id))
+    blames = blames.filter { current.contains($0.key) }
+    withStack.formIntersection(current)
   }
 
   /// Keeps back alerts without a stack while there is hope for one, and lets go of those that have waited.

@@ -5,12 +5,14 @@
 package struct StackCount: Sendable, Hashable {
   /// `function file:line`, leaf first. An address that has no name is `0x…` or `binary+0x…`.
   package var frames: [String]
-  package var count: Int
+  ///
+  /// No process has more than 2^32, and none fewer than 0, whatever a profile says: so sums of them do not overflow.
+  package let count: Int
   /// The numbers of its descriptors, where the process tells them.
   package var descriptors: [Int32]
 
   package init(frames: [String], count: Int, descriptors: [Int32] = []) {
-    (self.frames, self.count, self.descriptors) = (frames, count, descriptors)
+    (self.frames, self.count, self.descriptors) = (frames, min(max(count, 0), 1 << 32), descriptors)
   }
 }
 

@@ -78,7 +78,6 @@ extension Descriptor {
   package struct FileState: Sendable, Equatable {
     package var type: FileType
     package var owner: UInt32
-    package var device: UInt64
     package var inode: UInt64
     package var size: Int
     /// Nanoseconds since 1970.
@@ -89,7 +88,7 @@ extension Descriptor {
     var found = stat()
     _ = try retrying("fstat") { unsafe fstat(number, &found) }
     return FileState(
-      type: FileType(mode: found.st_mode), owner: found.st_uid, device: UInt64(found.st_dev),
+      type: FileType(mode: found.st_mode), owner: found.st_uid,
       inode: UInt64(found.st_ino), size: Int(found.st_size),
       modified: Int64(found.st_mtim.tv_sec) * 1_000_000_000 + Int64(found.st_mtim.tv_nsec))
   }

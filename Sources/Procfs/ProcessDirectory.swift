@@ -228,15 +228,6 @@ extension ProcessDirectory {
     return own != its
   }
 
-  /// Its root directory as we reach it, if it is not ours: `/proc/<pid>/root`. See chroot(2).
-  package var otherRoot: String {
-    guard isLive, let own = try? Descriptor(path: "/").state(),
-      let its = try? Descriptor(path: "root/.", in: directory).state(),
-      own.inode != its.inode || own.device != its.device
-    else { return "" }
-    return "/proc/\(pid)/root"
-  }
-
   /// Its number as it sees it itself, in the innermost namespace. See pid_namespaces(7).
   package func innermostPid() throws(ProcfsError) -> Int32 {
     let status = try contents(of: "status")

@@ -12,10 +12,9 @@ package struct Listener: Sendable, Hashable {
     (self.inode, self.address, self.isUnix) = (inode, address, isUnix)
   }
 
-  /// Where to ask it. `nil` for a socket without a path, or with an abstract name.
-  /// - Parameter root: the process's root directory, as we see it.
-  func address(_ target: String, root: String) -> ProfileAddress? {
-    if isUnix { return address.hasPrefix("/") ? ProfileAddress(.unix(path: root + address, target: target)) : nil }
+  /// Where to ask it, as the process sees it. `nil` for a socket without a path, or with an abstract name.
+  func address(_ target: String) -> ProfileAddress? {
+    if isUnix { return address.hasPrefix("/") ? ProfileAddress(.unix(path: address, target: target)) : nil }
     guard let colon = address.lastIndex(of: ":") else { return nil }
     let host = address[..<colon]
     // Bound to any address: the loopback one is the process's own for sure.

@@ -34,8 +34,8 @@ package struct ProfiledProcess: Sendable {
   package var listeners: Set<Listener> = []
   /// It has a network of its own, whose ports we do not reach.
   package var hasOtherNetwork = false
-  /// Its root directory as we see it, if it is another than ours; else empty.
-  package var root = ""
+  /// What stands before its paths, for us: it may have mounts of its own.
+  package var root: String { "/proc/\(pid)/root" }
 
   package init(pid: Int32, user: UInt32, open: Int) { (self.pid, self.user, self.open) = (pid, user, open) }
 }
@@ -164,9 +164,13 @@ package final class ProfileKeeper {
   /// What a process says of itself is believed only where it is itself that is asked.
   private func dropForeign(_ process: ProfiledProcess) {
     sources.removeAll { kept in
-      guard kept.source.origin == .environment, !kept.source.address.isServed(by: process.listeners) else {
-        return false
+      guard kept.source.origin == .environment else { return false }
+      // The same port of our own network is somebody else's.
+      if case .tcp = kept.source.address.place, process.hasOtherNetwork {
+        notes.append("its environment names \(kept.source.address), which is in another network: not asked")
+        return true
       }
+      if kept.source.address.isServed(by: process.listeners) { return false }
       notes.append(
         "its environment names \(kept.source.address), which is none of the sockets that it listens on: not asked")
       return true
@@ -194,7 +198,7 @@ package final class ProfileKeeper {
         notes.append("\(listener.address) is in another network: profiles there are reached by a UNIX socket only")
         continue
       }
-      guard let address = listener.address(PprofIndex.impossible, root: process.root) else { continue }
+      guard let address = listener.address(PprofIndex.impossible) else { continue }
       probes.append(ProfileSource(address, options: discover, origin: .discovered))
     }
   }
@@ -213,7 +217,7 @@ package final class ProfileKeeper {
     guard !isBusy else { return }
     if let probe = probes.popLast() {
       isBusy = true
-      HTTPFetcher.shared.fetch(probe.address, probe.options, limit: 1 << 20) { [mailbox] result in
+      HTTPFetcher.shared.fetch(Self.reachable(probe, process), probe.options, limit: 1 << 20) { [mailbox] result in
         let isGo = (try? result.get()).map { $0.status == 404 && $0.isGoPprof } ?? false
         mailbox.put(.probe(probe, isGoPprof: isGo))
       }
@@ -230,10 +234,9 @@ package final class ProfileKeeper {
     let name = source.address.profileName
     let isWitness = kept.isWitness
     let (reader, mailbox) = (reader, mailbox)
-    if case .file(let glob) = source.address.place {
-      let isForeign = source.origin == .environment || source.origin == .unit
+    let address = Self.reachable(source, process)
+    if case .file(let path) = address.place {
       let owner = source.origin == .environment ? process.user : nil
-      let path = isForeign ? process.root + glob : glob
       let known = kept.file
       HTTPFetcher.shared.perform {
         mailbox.put(
@@ -244,10 +247,6 @@ package final class ProfileKeeper {
             }))
       }
       return
-    }
-    var address = source.address
-    if case .unix(let path, let target) = address.place, source.origin == .environment || source.origin == .unit {
-      address = ProfileAddress(.unix(path: process.root + path, target: target))
     }
     HTTPFetcher.shared.fetch(address, source.options, limit: reader.limits.compressedBytes) { result in
       if source.address.isIndex {
@@ -263,6 +262,16 @@ package final class ProfileKeeper {
         }
       }
       mailbox.put(.read(source, reading))
+    }
+  }
+
+  /// Paths that the process or its owner gave are those that it sees itself.
+  private static func reachable(_ source: ProfileSource, _ process: ProfiledProcess) -> ProfileAddress {
+    if source.origin == .user { return source.address }
+    switch source.address.place {
+    case .tcp: return source.address
+    case .unix(let path, let target): return ProfileAddress(.unix(path: process.root + path, target: target))
+    case .file(let glob): return ProfileAddress(.file(glob: process.root + glob))
     }
   }
 

@@ -97,7 +97,7 @@ struct ProfileReader: Sendable {
       let file = try Descriptor(regularFile: path)
       let version = FileVersion(path: path, state: try file.state())
       if version == known { return (nil, version) }
-      if let owner, version.state.owner != owner, version.state.owner != 0 {
+      if let owner, version.state.owner != owner {
         throw SystemCallError("open", errno: SystemCallError.notPermitted)
       }
       return (try file.contents(limit: limits.compressedBytes), version)

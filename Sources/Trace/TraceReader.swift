@@ -225,16 +225,17 @@ enum PollLine {
   private static func stacks(_ scanner: inout JSONScanner) throws(JSONError) -> [StackCount] {
     var found: [StackCount] = []
     try scanner.array { (scanner) throws(JSONError) in
-      var stack = StackCount(frames: [], count: 0)
+      var frames: [String] = []
+      var descriptors: [Int32] = []
       try scanner.open()
-      try scanner.array { (scanner) throws(JSONError) in stack.frames.append(try scanner.string()) }
+      try scanner.array { (scanner) throws(JSONError) in frames.append(try scanner.string()) }
       try scanner.comma()
-      stack.count = try scanner.integer()
+      let count = try scanner.integer(Int.self)
       if scanner.more() {
-        try scanner.array { (scanner) throws(JSONError) in stack.descriptors.append(try number(&scanner)) }
+        try scanner.array { (scanner) throws(JSONError) in descriptors.append(try number(&scanner)) }
       }
       try scanner.close()
-      found.append(stack)
+      found.append(StackCount(frames: frames, count: count, descriptors: descriptors))
     }
     return found
   }

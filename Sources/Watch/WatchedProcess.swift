@@ -108,7 +108,6 @@ package final class WatchedProcess {
       process.listeners = listeners
       process.hasOtherNetwork = directory.hasOtherNetwork
     }
-    process.root = directory.otherRoot
     let isExplained = findings.allSatisfy { $0.blame?.stacks.isEmpty == false }
     let (new, told) = profiles.tick(
       at: time, process, isSuspicious: detector.wantsProfile, isExplained: isExplained && !findings.isEmpty)
