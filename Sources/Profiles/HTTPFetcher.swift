@@ -53,30 +53,38 @@ final class HTTPFetcher: Sendable {
 
   private let queue = Mutex<[Work]>([])
   private let handle: Handle
-  private let problem: String
+  /// Why nothing can be fetched, if so.
+  private let problem = Mutex<String?>(nil)
 
   static let shared = HTTPFetcher()
 
   private init() {
     var why: UnsafePointer<CChar>?
     unsafe handle = Handle(pointer: fdwatch_http_open(&why))
-    problem = unsafe why.map { unsafe String(cString: $0) } ?? "libcurl could not be set up"
-    guard unsafe handle.pointer != nil else { return }
-    try? BackgroundThread.start { self.run() }
+    guard unsafe handle.pointer != nil else {
+      let reason = unsafe why.map { unsafe String(cString: $0) } ?? "libcurl could not be set up"
+      problem.withLock { $0 = reason }
+      return
+    }
+    do {
+      try BackgroundThread.start { self.run() }
+    } catch {
+      problem.withLock { $0 = "\(error)" }
+    }
   }
 
   func fetch(
     _ address: ProfileAddress, _ options: ProfileOptions, limit: Int,
     _ done: @escaping @Sendable (Result<HTTPAnswer, ProfileError>) -> Void
   ) {
-    guard unsafe handle.pointer != nil else { return done(.failure(.noHTTP(reason: problem))) }
+    if let reason = problem.withLock({ $0 }) { return done(.failure(.noHTTP(reason: reason))) }
     enqueue(.request(Job(address: address, options: options, limit: limit, done: done)))
   }
 
   /// Runs something else there that may take its time, such as reading a file.
   func perform(_ work: @escaping @Sendable () -> Void) {
     // Without libcurl there is no thread to wait for: files are read at once.
-    guard unsafe handle.pointer != nil else { return work() }
+    if problem.withLock({ $0 != nil }) { return work() }
     enqueue(.other(work))
   }
 

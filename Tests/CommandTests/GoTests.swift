@@ -36,7 +36,7 @@ private struct Said {
     let program = try GoProgram(
       ["-leak", leak, "-load", "12", "-limit", "240", "-listen", listen, "-delay", "2s"] + more)
     // Its ordinary work has come to what it always is by then.
-    usleep(2_000_000)
+    #expect(try program.process.readLine() == "leaking")
     return program
   }
 

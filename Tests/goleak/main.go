@@ -5,7 +5,7 @@
 //
 //	goleak -listen 127.0.0.1:0 -leak a=2,b=1 -load 20
 //
-// It prints the address once it listens, and goes on until its standard input is closed.
+// It prints the address once it listens, a line when it begins to leak, and goes on until its standard input is closed.
 package main
 
 import (
@@ -111,6 +111,7 @@ func main() {
 
 	go func() {
 		time.Sleep(*delay)
+		fmt.Println("leaking")
 		sites := map[string]func(int) (*tracked, error){"a": leakA, "b": leakB, "c": leakC}
 		for _, site := range strings.Split(*leak, ",") {
 			name, rate, found := strings.Cut(site, "=")
