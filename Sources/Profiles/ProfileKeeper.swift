@@ -96,14 +96,17 @@ package final class ProfileKeeper {
     _ sources: [ProfileSource], discover: ProfileOptions? = nil, limits: ProfileLimits = ProfileLimits(),
     symbolizer: (any ProfileSymbolizer)? = nil
   ) {
-    self.sources = sources.map { Kept(source: $0) }
+    self.sources = sources.map {
+      // Goroutines are no descriptors, whoever names them.
+      Kept(source: $0, isWitness: ["goroutine", "goroutineleak"].contains($0.address.profileName))
+    }
     self.discover = discover
     reader = ProfileReader(limits: limits, symbolizer: symbolizer)
   }
 
   package var isIdle: Bool { sources.isEmpty && discover == nil }
 
-  /// Whether listening sockets are wanted at the next ``tick(at:_:isSuspicious:isExplained:)``.
+  /// Whether listening sockets are wanted at the next ``tick(at:_:isSuspicious:needsWitness:)``.
   package var needsListeners: Bool {
     if !didBaseline { return discover != nil || sources.contains { $0.source.origin == .environment } }
     return discover != nil && suspicionBegan != nil && sources.allSatisfy { $0.source.origin != .discovered }
@@ -112,10 +115,10 @@ package final class ProfileKeeper {
   /// Takes in what was answered, and asks for what is due.
   /// - Parameters:
   ///   - isSuspicious: something of it may leak: the profiles are worth their cost.
-  ///   - isExplained: what was found has a stack already; witnesses are not needed.
+  ///   - needsWitness: something was found, and no profile explains it.
   /// - Returns: profiles that came in, and sentences for a person, each once.
   package func tick(
-    at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, isExplained: Bool
+    at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, needsWitness: Bool
   ) -> (snapshots: [(snapshot: ProfileSnapshot, taken: Instant)], notes: [String]) {
     defer { notes = [] }
     var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
@@ -127,7 +130,7 @@ package final class ProfileKeeper {
       case .probe(let source, let isGoPprof): probed(source, isGoPprof)
       }
     }
-    planRound(at: time, process, isSuspicious: isSuspicious, isExplained: isExplained)
+    planRound(at: time, process, isSuspicious: isSuspicious, needsWitness: needsWitness)
     askNext(at: time, process)
     return (snapshots, notes)
   }
@@ -139,7 +142,7 @@ package final class ProfileKeeper {
     min(max(suspicion / 4, .seconds(2)), .seconds(300))
   }
 
-  private func planRound(at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, isExplained: Bool) {
+  private func planRound(at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, needsWitness: Bool) {
     if isSuspicious {
       if suspicionBegan == nil {
         suspicionBegan = time
@@ -155,8 +158,10 @@ package final class ProfileKeeper {
       look(among: process)
     } else if let began = suspicionBegan, time >= nextRound {
       nextRound = time + Self.pause(after: time - began)
-      for index in sources.indices where !sources[index].isWitness || !isExplained { sources[index].isDue = true }
-      addWitness()
+      // To list goroutines stops all of them for a moment: only where nothing else tells.
+      let isWitnessDue = needsWitness || sources.allSatisfy { $0.isWitness }
+      if needsWitness { addWitness() }
+      for index in sources.indices where !sources[index].isWitness || isWitnessDue { sources[index].isDue = true }
       look(among: process)
     }
   }

@@ -108,9 +108,9 @@ package final class WatchedProcess {
       process.listeners = listeners
       process.hasOtherNetwork = directory.hasOtherNetwork
     }
-    let isExplained = findings.allSatisfy { $0.blame?.stacks.isEmpty == false }
+    let needsWitness = findings.contains { $0.blame?.stacks.isEmpty != false }
     let (new, told) = profiles.tick(
-      at: time, process, isSuspicious: detector.wantsProfile, isExplained: isExplained && !findings.isEmpty)
+      at: time, process, isSuspicious: detector.wantsProfile, needsWitness: needsWitness)
     snapshots += new
     notes += told
   }

@@ -28,17 +28,17 @@ private final class Asking {
   }
 
   /// Time goes by at ten times its pace.
-  func run(suspicious: Bool = false, explained: Bool = false, until isEnough: (Asking) -> Bool) throws {
+  func run(suspicious: Bool = false, unexplained: Bool = false, until isEnough: (Asking) -> Bool) throws {
     let deadline = Instant.now + .seconds(20)
     while !isEnough(self) {
       if Instant.now > deadline { throw TestFailure("nothing came of it: \(notes), \(snapshots.count) snapshots") }
-      step(suspicious: suspicious, explained: explained)
+      step(suspicious: suspicious, unexplained: unexplained)
       usleep(10_000)
     }
   }
 
-  func step(suspicious: Bool = false, explained: Bool = false) {
-    let (new, told) = keeper.tick(at: time, process, isSuspicious: suspicious, isExplained: explained)
+  func step(suspicious: Bool = false, unexplained: Bool = false) {
+    let (new, told) = keeper.tick(at: time, process, isSuspicious: suspicious, needsWitness: unexplained)
     snapshots += new.map(\.snapshot)
     notes += told
     time += .milliseconds(100)
@@ -90,7 +90,7 @@ private func profile(_ count: Int, _ name: String = "main.leak") -> Profile {
     // An hour in which nothing happens.
     for _ in 0..<300 { asking.step() }
     #expect(server.requests.count == 1)
-    try asking.run(suspicious: true, explained: true) { $0.snapshots.count >= 5 }
+    try asking.run(suspicious: true) { $0.snapshots.count >= 5 }
     #expect(server.connections == 1)
     #expect(asking.notes.isEmpty, "\(asking.notes)")
   }
@@ -120,7 +120,9 @@ private func profile(_ count: Int, _ name: String = "main.leak") -> Profile {
       return true
     }
     let asking = try Asking(server.url)
-    try asking.run(suspicious: true) { $0.snapshots.contains { $0.isWitness } }
+    try asking.run(suspicious: true) { $0.snapshots.count >= 4 }
+    #expect(!asking.snapshots.contains { $0.isWitness })
+    try asking.run(suspicious: true, unexplained: true) { $0.snapshots.contains { $0.isWitness } }
     #expect(asking.snapshots.first { $0.isWitness }?.name == "goroutine")
   }
 }
