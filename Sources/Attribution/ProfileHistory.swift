@@ -135,6 +135,8 @@ extension Series {
   /// What accounts for less than this of a leak does not fit it.
   private static let leastExplained = 0.3
   private static let mostNamed = 5
+  /// Of the leak: as much as the one descriptor at the ends may be.
+  private static let mostAtEnds = 0.1
   /// Descriptors by which the leak grew while the profile was read: fewer show nothing.
   private static let leastGrowth = 5.0
 
@@ -223,10 +225,12 @@ extension Series {
         shares[candidates[place].stack] = (before + part, weights[place])
       }
     }
-    // What comes a little before or after its snapshot is not lost over all of them.
+    // What comes a little before or after its snapshot is not lost over all of them, but for one at the ends: a poll sees
+    // a descriptor up to an interval later than the profile. Of a small leak one may be all the difference.
+    let atEnds = min(1, Self.mostAtEnds * total)
     let expected = candidates.indices.reduce(0) { $0 + weights[$1] * candidates[$1].growth.reduce(0, +) }
     let told = shares.values.reduce(0) { $0 + $1.share }
-    let scale = told > 0 ? max(1, min(expected / total, 1) / told) : 1
+    let scale = told > 0 ? max(1, min((expected + atEnds) / total, 1) / told) : 1
     return shares.mapValues { ($0.share * scale, $0.weight) }
   }
 
