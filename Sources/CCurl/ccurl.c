@@ -203,7 +203,12 @@ int fdwatch_http_start(fdwatch_http *http, const fdwatch_request *request, uint6
     SET(TCP_KEEPALIVE, 1L);
     SET(MAXAGE_CONN, 30L * 24 * 3600);
     SET(USERAGENT, "fdwatch");
-    if (request->unix_socket) SET(UNIX_SOCKET_PATH, request->unix_socket);
+    // As `ss` writes it: a name that begins with @ is abstract, and in no file system.
+    if (request->unix_socket && request->unix_socket[0] == '@') {
+        SET(ABSTRACT_UNIX_SOCKET, request->unix_socket + 1);
+    } else if (request->unix_socket) {
+        SET(UNIX_SOCKET_PATH, request->unix_socket);
+    }
     if (request->ca_file) SET(CAINFO, request->ca_file);
 #undef SET
     if (curl.multi_add_handle(http->multi, t->easy) != CURLM_OK) {

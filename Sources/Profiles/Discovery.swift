@@ -4,7 +4,7 @@
 /// A socket on which the process takes connections.
 package struct Listener: Sendable, Hashable {
   package var inode: UInt64
-  /// `address:port`, `[address]:port`, or the path of a UNIX socket.
+  /// `address:port`, `[address]:port`, the path of a UNIX socket, or `@name` of an abstract one.
   package var address: String
   package var isUnix: Bool
 
@@ -12,9 +12,12 @@ package struct Listener: Sendable, Hashable {
     (self.inode, self.address, self.isUnix) = (inode, address, isUnix)
   }
 
-  /// Where to ask it, as the process sees it. `nil` for a socket without a path, or with an abstract name.
+  /// Where to ask it, as the process sees it. `nil` for a path that depends on where the process was when it bound it.
   func address(_ target: String) -> ProfileAddress? {
-    if isUnix { return address.hasPrefix("/") ? ProfileAddress(.unix(path: address, target: target)) : nil }
+    if isUnix {
+      guard address.hasPrefix("/") || address.hasPrefix("@") else { return nil }
+      return ProfileAddress(.unix(path: address, target: target))
+    }
     guard let colon = address.lastIndex(of: ":") else { return nil }
     let host = address[..<colon]
     // Bound to any address: the loopback one is the process's own for sure.

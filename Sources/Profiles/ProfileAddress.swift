@@ -4,13 +4,13 @@
 /// An address of a profile.
 ///
 /// `http://127.0.0.1:6060/debug/pprof/file`, `https://…`, `unix:/run/app.sock:/debug/pprof/file` (or with a blank, or
-/// `http+unix://%2Frun%2Fapp.sock/debug/pprof/file`), and the path or glob of a file. `{pid}` stands for the process's
-/// number. A path that ends with a slash is that of Go's index: of what it lists, the profiles that count descriptors are
-/// taken.
+/// `http+unix://%2Frun%2Fapp.sock/debug/pprof/file`), `unix:@name:/debug/pprof/file` for an abstract socket, and the path or
+/// glob of a file. `{pid}` stands for the process's number. A path that ends with a slash is that of Go's index: of what it
+/// lists, the profiles that count descriptors are taken.
 package struct ProfileAddress: Sendable, Hashable {
   package enum Place: Sendable, Hashable {
     case tcp(url: String)
-    /// - path: of the socket; target: what is asked for.
+    /// - path: of the socket, or `@name` of an abstract one; target: what is asked for.
     case unix(path: String, target: String)
     case file(glob: String)
   }
@@ -41,15 +41,15 @@ package struct ProfileAddress: Sendable, Hashable {
     } else if text.hasPrefix("/") || text.hasPrefix("file:/") {
       place = .file(glob: text.hasPrefix("/") ? text : "/" + text.dropFirst(5).drop { $0 == "/" })
     } else {
-      throw .unknownSource(text, reason: "it begins with none of http://, https://, unix:/ and /")
+      throw .unknownSource(text, reason: "it begins with none of http://, https://, unix:/, unix:@ and /")
     }
   }
 
-  /// `/run/app.sock`, `/run/app.sock:/target` or `/run/app.sock /target`.
+  /// `/run/app.sock`, `/run/app.sock:/target` or `/run/app.sock /target`; `@name` instead of a path is an abstract socket.
   private static func unix(_ rest: String, _ text: String) throws(ProfileError) -> Place {
     let rest = rest.drop { $0 == "/" }
     let end = rest.ranges(of: ":/").first?.lowerBound ?? rest.firstIndex(of: " ") ?? rest.endIndex
-    let socket = "/" + rest[..<end]
+    let socket = rest.hasPrefix("@") ? String(rest[..<end]) : "/" + rest[..<end]
     let target = rest[end...].drop { $0 == ":" || $0 == " " }
     guard socket.count > 1, target.isEmpty || target.hasPrefix("/") else {
       throw .unknownSource(text, reason: "a socket is written as in unix:/run/app.sock:/debug/pprof/file")
@@ -82,6 +82,15 @@ extension ProfileAddress {
     case .tcp(let url): url.drop { $0 != "/" }.dropFirst(2).drop { $0 != "/" }.prefix { $0 != "?" }
     case .unix(_, let target): target.prefix { $0 != "?" }
     case .file(let glob): glob[...]
+    }
+  }
+
+  /// Reached through a network, and so only in our own.
+  var isOfNetwork: Bool {
+    switch place {
+    case .tcp: true
+    case .unix(let path, _): path.hasPrefix("@")
+    case .file: false
     }
   }
 

@@ -53,6 +53,8 @@ package final class ProfileKeeper {
   private var nextRound = Duration.zero
   private var didBaseline = false
   private var notes: [String] = []
+  /// Witnesses that the process does not have.
+  private var missing: Set<ProfileAddress> = []
   /// The last profile that was read, as it came.
   package private(set) var lastBytes: [UInt8]?
 
@@ -98,7 +100,7 @@ package final class ProfileKeeper {
   ) {
     self.sources = sources.map {
       // Goroutines are no descriptors, whoever names them.
-      Kept(source: $0, isWitness: ["goroutine", "goroutineleak"].contains($0.address.profileName))
+      Kept(source: $0, isWitness: Self.witnesses.contains($0.address.profileName))
     }
     self.discover = discover
     reader = ProfileReader(limits: limits, symbolizer: symbolizer)
@@ -160,7 +162,7 @@ package final class ProfileKeeper {
       nextRound = time + Self.pause(after: time - began)
       // To list goroutines stops all of them for a moment: only where nothing else tells.
       let isWitnessDue = needsWitness || sources.allSatisfy { $0.isWitness }
-      if needsWitness { addWitness() }
+      if needsWitness { addWitnesses() }
       for index in sources.indices where !sources[index].isWitness || isWitnessDue { sources[index].isDue = true }
       look(among: process)
     }
@@ -171,7 +173,7 @@ package final class ProfileKeeper {
     sources.removeAll { kept in
       guard kept.source.origin == .environment else { return false }
       // The same port of our own network is somebody else's.
-      if case .tcp = kept.source.address.place, process.hasOtherNetwork {
+      if process.hasOtherNetwork, kept.source.address.isOfNetwork {
         notes.append("its environment names \(kept.source.address), which is in another network: not asked")
         return true
       }
@@ -182,15 +184,25 @@ package final class ProfileKeeper {
     }
   }
 
-  /// Go's goroutines, beside a profile of Go's: each that waits on a connection holds it.
-  private func addWitness() {
+  /// Go's goroutines: each that waits on a connection holds it. Those that wait for what nobody can send any more are a
+  /// profile of their own, where the program was built with it (Go 1.26).
+  private static let witnesses = ["goroutineleak", "goroutine"]
+
+  /// Adds the witnesses beside a profile of Go's.
+  private func addWitnesses() {
     guard !sources.contains(where: { $0.isWitness }) else { return }
-    guard let known = sources.first(where: { !$0.source.address.isIndex && $0.source.address.sibling("x") != nil }),
-      let address = known.source.address.sibling("goroutine"), known.source.address.profileName != "goroutine"
+    guard let known = sources.first(where: { !$0.source.address.isIndex && $0.source.address.sibling("x") != nil })
     else { return }
-    var witness = Kept(source: ProfileSource(address, options: known.source.options, origin: known.source.origin))
-    witness.isWitness = true
-    sources.append(witness)
+    addWitnesses(beside: known.source)
+  }
+
+  private func addWitnesses(beside known: ProfileSource) {
+    for name in Self.witnesses {
+      guard let address = known.address.sibling(name), !missing.contains(address) else { continue }
+      var witness = Kept(source: ProfileSource(address, options: known.options, origin: known.origin))
+      witness.isWitness = true
+      sources.append(witness)
+    }
   }
 
   // MARK: Discovery
@@ -199,8 +211,8 @@ package final class ProfileKeeper {
     guard let discover else { return }
     for listener in process.listeners.subtracting(probed).sorted(by: { $0.address < $1.address }).prefix(16) {
       probed.insert(listener)
-      if !listener.isUnix, process.hasOtherNetwork {
-        notes.append("\(listener.address) is in another network: profiles there are reached by a UNIX socket only")
+      if process.hasOtherNetwork, !listener.address.hasPrefix("/") {
+        notes.append("\(listener.address) is in another network: a UNIX socket with a path would be reached")
         continue
       }
       guard let address = listener.address(PprofIndex.impossible) else { continue }
@@ -275,6 +287,8 @@ package final class ProfileKeeper {
     if source.origin == .user { return source.address }
     switch source.address.place {
     case .tcp: return source.address
+    // An abstract name is of the network namespace, and not of the file system.
+    case .unix(let path, _) where path.hasPrefix("@"): return source.address
     case .unix(let path, let target): return ProfileAddress(.unix(path: process.root + path, target: target))
     case .file(let glob): return ProfileAddress(.file(glob: process.root + glob))
     }
@@ -329,11 +343,7 @@ package final class ProfileKeeper {
       }
       // It has told what there is. What waits on descriptors is there in any case.
       sources.removeAll { $0.source == source }
-      if names.isEmpty, let address = source.address.sibling("goroutine") {
-        var witness = Kept(source: ProfileSource(address, options: source.options, origin: source.origin))
-        witness.isWitness = true
-        sources.append(witness)
-      }
+      if names.isEmpty { addWitnesses(beside: source) }
     }
   }
 
@@ -344,6 +354,11 @@ package final class ProfileKeeper {
 
   /// Told once, however often it happens; asked again the more rarely the longer it lasts.
   private func failed(_ index: Int, _ error: ProfileError, at time: Duration) {
+    // A witness that nobody promised is looked for once.
+    if case .status(_, 404) = error, sources[index].isWitness, sources.count > 1 {
+      missing.insert(sources.remove(at: index).source.address)
+      return
+    }
     sources[index].failures += 1
     sources[index].isConnectionKept = false
     sources[index].notBefore = time + min(.seconds(2) * (1 << min(sources[index].failures, 9)), .seconds(600))

@@ -69,6 +69,27 @@ private struct Said {
     #expect(outcome.output.contains("it serves profiles at unix:\(directory.path)/pprof.sock:/debug/pprof/"))
   }
 
+  @Test func `is found by itself, behind an abstract socket`() throws {
+    let name = "@goleak-\(getpid())"
+    let program = try program("a=6", listen: name)
+    let outcome = try watch(program, "--discover", "--until-leak", "--for", "90s")
+    #expect(try Said.alert(outcome.output).share("main.leakA") >= 0.95, "\(outcome.output)")
+    #expect(outcome.output.contains("it serves profiles at unix:\(name):/debug/pprof/"))
+  }
+
+  @Test func `is asked by HTTPS, if its certificate is trusted`() throws {
+    let certificate = TemporaryFile()
+    let program = try GoProgram(["-tls", certificate.path, "-load", "5"])
+    let url = "https://\(program.address)/debug/pprof/file"
+    let saved = TemporaryFile()
+    let trusted = try watch(
+      program, "--profile", url, "--profile-ca", certificate.path, "--for", "3s", "--save-profile", saved.path)
+    #expect(saved.bytes.starts(with: [0x1f, 0x8b]), "\(trusted.output)")
+    #expect(!trusted.output.contains("certificate"))
+    let stranger = try watch(program, "--profile", url, "--for", "3s")
+    #expect(stranger.output.contains("certificate"), "\(stranger.output)")
+  }
+
   /// No new connection is accepted then: the one that was opened early must do.
   @Test func `is told with its stack when it has no descriptor left`() throws {
     let program = try GoProgram(["-leak", "a=6", "-load", "0", "-limit", "90"])

@@ -15,6 +15,7 @@ import Testing
     ("unix:/run/app.sock:/debug/pprof/file", "unix:/run/app.sock:/debug/pprof/file", "file"),
     ("unix:/run/app.sock /v1/sys/pprof/fds", "unix:/run/app.sock:/v1/sys/pprof/fds", "fds"),
     ("unix:///run/app.sock", "unix:/run/app.sock:/debug/pprof/", ""),
+    ("unix:@app:/debug/pprof/file", "unix:@app:/debug/pprof/file", "file"),
     ("http+unix://%2Frun%2Fa%20b.sock/x/profile", "unix:/run/a b.sock:/x/profile", "profile"),
     ("/var/lib/app/{pid}.pb.gz", "/var/lib/app/42.pb.gz", "42.pb.gz"), ("file:///tmp/p*", "/tmp/p*", "p*"),
   ]) func `is written as`(text: String, meaning: String, name: String) throws {
@@ -25,7 +26,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "6060", "ftp://x/y", "http://", "unix:", "unix:/a:b c", "http+unix://run/app.sock", "http://a/\nb",
+    "", "6060", "ftp://x/y", "http://", "unix:", "unix:/a:b c", "unix:@:/x", "http+unix://run/app.sock", "http://a/\nb",
   ])
   func `is refused with a reason`(text: String) {
     #expect(throws: ProfileError.self) { try ProfileAddress(parsing: text, pid: 1) }

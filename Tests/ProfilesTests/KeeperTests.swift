@@ -122,8 +122,27 @@ private func profile(_ count: Int, _ name: String = "main.leak") -> Profile {
     let asking = try Asking(server.url)
     try asking.run(suspicious: true) { $0.snapshots.count >= 4 }
     #expect(!asking.snapshots.contains { $0.isWitness })
-    try asking.run(suspicious: true, unexplained: true) { $0.snapshots.contains { $0.isWitness } }
-    #expect(asking.snapshots.first { $0.isWitness }?.name == "goroutine")
+    try asking.run(suspicious: true, unexplained: true) { $0.snapshots.contains { $0.name == "goroutine" } }
+    #expect(asking.snapshots.allSatisfy { $0.isWitness == ($0.name != "file") })
+  }
+
+  @Test(arguments: [true, false]) func `with leaked goroutines as a witness, where there is such a profile`(
+    hasIt: Bool
+  ) throws {
+    let server = try HTTPServer { request, connection in
+      if request.contains("/goroutineleak "), !hasIt {
+        connection.answer([], status: "404 Not Found", headers: "X-Go-Pprof: 1\r\n")
+      } else {
+        connection.answer(profile(9).encoded())
+      }
+      return true
+    }
+    let asking = try Asking(server.url)
+    try asking.run(suspicious: true, unexplained: true) { $0.snapshots.count { $0.name == "goroutine" } >= 3 }
+    let asked = server.requests.count { $0.contains("/goroutineleak ") }
+    #expect(hasIt ? asked >= 2 : asked == 1)
+    #expect(asking.snapshots.contains { $0.name == "goroutineleak" } == hasIt)
+    #expect(asking.notes.isEmpty, "\(asking.notes)")
   }
 }
 

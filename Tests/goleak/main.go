@@ -9,12 +9,14 @@
 package main
 
 import (
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	_ "net/http/pprof"
 	"os"
 	"path/filepath"
@@ -80,7 +82,8 @@ func every(perSecond float64, body func(int)) {
 }
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:0", "TCP address, or the path of a Unix socket")
+	listen := flag.String("listen", "127.0.0.1:0", "TCP address, or the path of a Unix socket, or @NAME")
+	certificate := flag.String("tls", "", "serve by HTTPS, and write the certificate to this file")
 	leak := flag.String("leak", "", "leaks per second by call site: a=2,b=1,c=0.5")
 	load := flag.Float64("load", 20, "files opened per second that are closed within two seconds")
 	limit := flag.Uint64("limit", 0, "soft and hard limit of open files")
@@ -99,14 +102,26 @@ func main() {
 	defer os.RemoveAll(folder)
 
 	network := "tcp"
-	if strings.HasPrefix(*listen, "/") {
+	if strings.HasPrefix(*listen, "/") || strings.HasPrefix(*listen, "@") {
 		network = "unix"
 	}
 	listener, err := net.Listen(network, *listen)
 	if err != nil {
 		panic(err)
 	}
-	go http.Serve(listener, nil)
+	if *certificate != "" {
+		// A certificate of httptest's own, for 127.0.0.1.
+		server := httptest.NewUnstartedServer(nil)
+		server.Listener.Close()
+		server.Listener = listener
+		server.StartTLS()
+		block := pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
+		if err := os.WriteFile(*certificate, pem.EncodeToMemory(&block), 0o600); err != nil {
+			panic(err)
+		}
+	} else {
+		go http.Serve(listener, nil)
+	}
 	fmt.Println(listener.Addr())
 
 	go func() {

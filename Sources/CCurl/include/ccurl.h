@@ -11,7 +11,7 @@
 /// What is asked for. All strings are copied.
 typedef struct {
     const char *url;
-    /// Path of a socket to connect to instead of the URL's host, or NULL.
+    /// Path of a socket to connect to instead of the URL's host, `@NAME` of an abstract one, or NULL.
     const char *unix_socket;
     /// "Name: value", ended by NULL.
     const char *const *headers;
