@@ -45,10 +45,11 @@ let package = Package(
     .target(
       name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
+    module("Alerts", ["Descriptors", "Detection", "Trace"]),
     module("Systemd", ["CSystemd"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
-    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles", "Symbols"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [
@@ -66,6 +67,7 @@ let package = Package(
     tests("DescriptorsTests", ["Descriptors"]),
     tests("LinuxTests", ["Linux", "TestSupport"]),
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
+    tests("AlertsTests", ["Alerts", "TestSupport"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
     tests("CommandTests", ["Watch", "Detection", "TestSupport"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),

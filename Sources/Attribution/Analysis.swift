@@ -23,6 +23,12 @@ package struct Analysis: Sendable {
     history = ProfileHistory(filter: filter)
   }
 
+  /// Other frames are skipped from now on.
+  package mutating func use(_ filter: FrameFilter) { history.filter = filter }
+
+  /// See ``Detector/patience``.
+  package mutating func setPatience(_ patience: Double) { detector.patience = patience }
+
   /// Takes in a poll. See ``Detector/observe(_:)``.
   package mutating func observe(_ poll: Poll) -> [DetectionEvent] {
     open = poll.count

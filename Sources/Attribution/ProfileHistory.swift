@@ -8,7 +8,7 @@ import Glibc
 /// Snapshots of a process's profiles, in memory that does not grow with their number.
 package struct ProfileHistory: Sendable {
   private var profiles: [Series] = []
-  private let filter: FrameFilter
+  var filter: FrameFilter
 
   /// A process has a few profiles that count descriptors.
   private static let mostProfiles = 6

@@ -78,3 +78,8 @@ void fdwatch_raise_descriptor_limit(void) {
 }
 
 int fdwatch_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600); }
+
+uint64_t fdwatch_descriptor_limit(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}

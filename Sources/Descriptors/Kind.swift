@@ -4,7 +4,7 @@
 /// What an open descriptor refers to.
 ///
 /// The raw values are the words of the trace format, of the journal's `FDWATCH_KIND` and of every table.
-package enum Kind: String, CaseIterable, Sendable, Hashable {
+package enum Kind: String, CaseIterable, Sendable, Hashable, Codable {
   case file, directory, device
   case tcp, udp, unix, netlink
   /// A socket of another family, or one whose family has not been read.

@@ -109,7 +109,7 @@ extension Poll {
 }
 
 /// `RLIMIT_NOFILE` of a process, in descriptors. See getrlimit(2).
-package struct Limits: Sendable, Equatable {
+package struct Limits: Sendable, Equatable, Codable {
   /// What `open(2)` is held to: the first number that it will not give out. `UInt64.max` if unlimited.
   package var soft: UInt64
   /// How far the process itself may raise ``soft``.

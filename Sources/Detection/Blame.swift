@@ -4,8 +4,8 @@
 import Descriptors
 
 /// The stacks that account for a leak.
-package struct Blame: Sendable, Equatable {
-  package struct Stack: Sendable, Equatable {
+package struct Blame: Sendable, Equatable, Codable {
+  package struct Stack: Sendable, Equatable, Codable {
     /// `function file:line`, leaf first.
     package var frames: [String]
     /// Index of the innermost frame that is the program's own code, and no wrapper.

@@ -25,6 +25,9 @@ package struct Detector: Sendable {
   private var standingAlerts = 0
   /// Restored: the next census tells all that is open, known or not.
   private var isResuming = false
+  /// How much more than usual is asked for before a leak is told, in survivors and in time: 2 for whoever would rather
+  /// wait, 0.5 for whoever would rather know. What has to be shown of each survivor stays the same.
+  package var patience = 1.0
   /// Names a moment of the watch as a person would, such as `14:02`.
   private let timeOfDay: (@Sendable (Duration) -> String)?
 
@@ -324,7 +327,8 @@ extension Detector {
       hasOneTarget: record.label.isSingle, unreadShare: share(unread), movedShare: share(moved),
       backlog: record.backlog.line(at: time), mostOpen: record.mostOpen,
       openedPerSecond: (record.openedRate.perMinute(at: time) ?? 0) / 60,
-      closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest)
+      closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest,
+      patience: patience)
   }
 
   /// Takes a judgement over, and says what is new.
@@ -392,6 +396,9 @@ extension Detector {
   private func entriesOfSurvivors(_ index: UInt16, _ judgement: Judgement) -> [LedgerEntry] {
     ledger.entries.filter { $0.classIndex == index && !$0.marks.contains(.isInitial) && $0.born >= judgement.since }
   }
+
+  /// The last poll, in seconds since the watch began.
+  var lastMoment: Double { time }
 
   func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + .milliseconds(Int64(seconds * 1000)) }
 

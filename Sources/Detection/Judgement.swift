@@ -45,6 +45,8 @@ struct ClassFacts {
   var closedPerSecond: Double
   /// When the oldest of known age was opened.
   var oldestBirth: Double?
+  /// How much more than usual is asked for.
+  var patience: Double
 }
 
 /// What is believed of a class, and why.
@@ -242,6 +244,8 @@ extension ClassFacts {
         reason: "none of the class was ever closed, which a cache below its limit shows too")
     }
     waitForCollector(&need, toLimit: toLimit)
+    need.survivors = Int((Double(need.survivors) * patience).rounded(.up))
+    need.seconds *= patience
     // Better a doubt told than a limit reached: when it is near there is no time to be sure.
     need.seconds = min(need.seconds, max(0.6 * toLimit, 8 * pollInterval))
     need.seconds = max(need.seconds, 8 * pollInterval)

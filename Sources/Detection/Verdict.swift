@@ -22,7 +22,7 @@ package enum Verdict: String, Sendable, CaseIterable {
 }
 
 /// A leak, with what makes us believe it.
-package struct Finding: Sendable, Equatable {
+package struct Finding: Sendable, Equatable, Codable {
   /// Unique among the findings of one detector, and stable while the leak goes on.
   package var id: Int
   package var kind: Kind
@@ -79,7 +79,7 @@ package enum DetectionEvent: Sendable, Equatable {
 }
 
 /// How a finding ended.
-package enum Resolution: String, Sendable {
+package enum Resolution: String, Sendable, Codable {
   /// The survivors were closed.
   case closed
   /// The process exited.

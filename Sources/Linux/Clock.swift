@@ -62,3 +62,8 @@ package enum WallClock {
 
   private static func padded(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }
+
+extension Instant {
+  /// Since the machine was started, without the time that it was suspended: the same for all processes of one boot.
+  package var sinceBoot: Duration { .nanoseconds(nanoseconds) }
+}

@@ -22,6 +22,9 @@ package enum Signal: Sendable, Equatable {
 package struct SignalQueue: ~Copyable {
   private let descriptor: Descriptor
 
+  /// Becomes readable when a signal comes in.
+  package var number: CInt { descriptor.number }
+
   /// Blocks the signals in the calling thread and those that it will start.
   package init() throws(SystemCallError) {
     descriptor = Descriptor(owning: try retrying("signalfd") { fdwatch_signals_open() })

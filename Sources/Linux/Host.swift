@@ -21,6 +21,19 @@ package enum Host {
 
   package static var ownPID: Int32 { getpid() }
 
+  /// The name of this host. See gethostname(2).
+  package static var name: String {
+    var text = [CChar](repeating: 0, count: 256)
+    guard unsafe gethostname(&text, text.count - 1) == 0 else { return "localhost" }
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Names this boot, until the next. See random(4), "/proc/sys/kernel/random/boot_id".
+  package static var boot: String {
+    let text = (try? Descriptor(path: "/proc/sys/kernel/random").contents(of: "boot_id", limit: 4096)) ?? []
+    return String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+  }
+
   /// The kernel's release as two numbers, such as (6, 18). See uname(2).
   package static let kernelRelease: (major: Int, minor: Int) = {
     var name = utsname()

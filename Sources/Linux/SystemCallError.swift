@@ -35,13 +35,19 @@ extension SystemCallError {
     case noSuchEntry
     /// `EACCES` and `EPERM`.
     case notPermitted
+    /// `EMFILE` and `ENFILE`: we, or the host, have no descriptor left.
+    case noDescriptors
     case other
   }
+
+  /// `ECONNREFUSED`: there is a socket, and nobody behind it.
+  package var isRefusal: Bool { errno == ECONNREFUSED }
 
   package var meaning: Meaning {
     switch errno {
     case ENOENT, ESRCH: .noSuchEntry
     case EACCES, EPERM: .notPermitted
+    case EMFILE, ENFILE: .noDescriptors
     default: .other
     }
   }

@@ -13,6 +13,8 @@ package struct ProcessDirectory: ~Copyable {
   package let pid: Int32
   /// Clock ticks between boot and the start of the process.
   package let startTime: UInt64
+  /// Runs in the kernel, and has no descriptors.
+  package let isKernelThread: Bool
   let isLive: Bool
   private let counting: Procfs.Counting
   private let directory: Descriptor
@@ -26,21 +28,23 @@ package struct ProcessDirectory: ~Copyable {
   package init(pid: Int32, in procfs: borrowing Procfs) throws(ProcfsError) {
     let name = String(pid)
     let found = try Self.reading(name) { () throws(SystemCallError) in try Descriptor(path: name, in: procfs.root) }
-    startTime = try Self.startTime(in: found)
+    let stat = try Self.stat(in: found)
+    startTime = stat.startTime
+    isKernelThread = stat.isKernelThread
     directory = found
     self.pid = pid
     isLive = procfs.isLive
     counting = procfs.counting
   }
 
-  private static func startTime(in directory: borrowing Descriptor) throws(ProcfsError) -> UInt64 {
+  private static func stat(in directory: borrowing Descriptor) throws(ProcfsError) -> ProcessStat {
     let stat: [UInt8]
     do {
       stat = try directory.contents(of: "stat", limit: smallFile)
     } catch {
       throw ProcfsError(error, file: "stat")
     }
-    return try ProcessStat(stat: stat).startTime
+    return try ProcessStat(stat: stat)
   }
 
   private static func reading<Value: ~Copyable>(
@@ -202,7 +206,8 @@ extension ProcessDirectory {
     try command() == known.command ? nil : identity()
   }
 
-  private func command() throws(ProcfsError) -> String {
+  /// The name that it gave itself.
+  package func command() throws(ProcfsError) -> String {
     let name = try contents(of: "comm")
     return (name.last == UInt8(ascii: "\n") ? name.dropLast() : name[...]).text
   }
@@ -218,6 +223,37 @@ extension ProcessDirectory {
       user: try ProcessStatus(status: contents(of: "status")).user,
       startTime: startTime
     )
+  }
+
+  /// Its words, as it was started.
+  package func arguments() throws(ProcfsError) -> [String] {
+    try contents(of: "cmdline", limit: 4 << 20).split(separator: 0).map(\.text)
+  }
+
+  /// The path of its executable, where we may see it.
+  package var executable: String? { (try? directory.link("exe")) ?? nil }
+
+  /// The effective user.
+  package func user() throws(ProcfsError) -> UInt32 { try ProcessStatus(status: contents(of: "status")).user }
+
+  /// The path of its control group, in the unified hierarchy. See cgroups(7).
+  package func controlGroup() throws(ProcfsError) -> String? {
+    let text = try contents(of: "cgroup")
+    return lines(text[...]).lazy.compactMap { $0.after("0::") }.first.map(\.text)
+  }
+
+  /// The names of its descriptors and what they refer to, one by one, for whoever looks closer: at most so many.
+  package func targets(most: Int) throws(ProcfsError) -> [(number: Int32, target: String)] {
+    let fd = try openDirectory("fd")
+    var numbers: [Int32] = []
+    return try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
+      try fd.list(into: &numbers)
+      var found: [(number: Int32, target: String)] = []
+      for number in numbers.prefix(most) {
+        if let target = try fd.withLink(number, { String(repairing: $0) }) { found.append((number, target)) }
+      }
+      return found
+    }
   }
 
   /// Whether it has a network namespace of its own, and not ours. See network_namespaces(7).

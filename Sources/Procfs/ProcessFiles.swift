@@ -35,6 +35,9 @@ package struct ProcessStat: Equatable, Sendable {
   /// It is on its way out, and has one thread at most to go: `PF_EXITING`.
   package var isExiting: Bool { flags & 4 != 0 && threads <= 1 }
 
+  /// `PF_KTHREAD`.
+  package var isKernelThread: Bool { flags & 0x20_0000 != 0 }
+
   /// It has exited: nothing runs any more.
   package var hasExited: Bool { state == "X" || (state == "Z" && threads <= 1) }
 }

@@ -20,7 +20,7 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
     switch error.meaning {
     case .noSuchEntry: self = .gone
     case .notPermitted: self = .denied(file: file, missing: Capability.allCases.filter { !Host.has($0) })
-    case .other: self = .failed(file: file, error)
+    case .noDescriptors, .other: self = .failed(file: file, error)
     }
   }
 

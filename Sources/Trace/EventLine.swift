@@ -88,14 +88,21 @@ package enum EventLine {
     }
     object.add("confidence", finding.confidence)
     object.add("evidence", finding.evidence)
-    if let blame = finding.blame { add(blame, to: &object) }
+    if let blame = finding.blame { object.add(blame) }
   }
 
-  private static func add(_ blame: Blame, to object: inout JSONObject) {
-    object.add("profile", blame.profile)
+  private static func interval(_ low: Double, _ high: Double) -> String {
+    "[\(JSONObject.number(low)),\(JSONObject.number(high))]"
+  }
+}
+
+extension JSONObject {
+  /// Who opened what leaks.
+  package mutating func add(_ blame: Blame) {
+    add("profile", blame.profile)
     if let first = blame.stacks.first {
-      object.add("stack", first.frames)
-      object.add("stack_share", first.share)
+      add("stack", first.frames)
+      add("stack_share", first.share)
       let stacks = blame.stacks.map { stack in
         var row = JSONObject()
         row.add("share", stack.share)
@@ -103,14 +110,10 @@ package enum EventLine {
         row.add("frames", stack.frames)
         return row.line
       }
-      object.add("stacks", json: "[" + stacks.joined(separator: ",") + "]")
-      object.add("stack_exact", json: blame.isExact ? "true" : "false")
-      if blame.isWitness { object.add("stack_witness", json: "true") }
+      add("stacks", json: "[" + stacks.joined(separator: ",") + "]")
+      add("stack_exact", json: blame.isExact ? "true" : "false")
+      if blame.isWitness { add("stack_witness", json: "true") }
     }
-    if let remark = blame.remark { object.add("stack_remark", remark) }
-  }
-
-  private static func interval(_ low: Double, _ high: Double) -> String {
-    "[\(JSONObject.number(low)),\(JSONObject.number(high))]"
+    if let remark = blame.remark { add("stack_remark", remark) }
   }
 }

@@ -2,6 +2,7 @@
 // What a person sees of a watch: one frame of the live view, and the table of a single look. Pure text, nothing is
 // written here.
 
+import Alerts
 import Descriptors
 import Detection
 import Procfs

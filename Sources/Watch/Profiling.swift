@@ -6,6 +6,7 @@ import Pprof
 import Procfs
 import Profiles
 import Symbols
+import Synchronization
 import Systemd
 
 /// What is asked for profiles, and how their stacks are read.
@@ -19,6 +20,8 @@ package struct Profiling: Sendable {
   /// Heed what the unit of a process, or its environment, says.
   package var heedsOwners = true
   package var filter = FrameFilter()
+  /// What units say, remembered where many processes are watched.
+  package var units = UnitSettingsCache()
 
   package init() {}
 
@@ -48,7 +51,7 @@ package struct Profiling: Sendable {
     for text in addresses { add(text, options, .user) }
     var discover = discover
     if sources.isEmpty, heedsOwners {
-      let unit = Unit.name(of: identity.pid).map { UnitSettings(of: $0) }
+      let unit = Unit.name(of: identity.pid).map { units.settings(of: $0) }
       for text in unit?.profiles ?? [] { add(text, unit.map { ProfileOptions($0) } ?? options, .unit) }
       if unit?.discover == true { discover = true }
       if sources.isEmpty, let text = process.environment(Self.variable) { add(text, options, .environment) }
@@ -66,5 +69,19 @@ extension ProfileOptions {
   fileprivate init(_ unit: UnitSettings) {
     self.init()
     (headers, tokenFile, caFile) = (unit.headers, unit.tokenFile, unit.caFile)
+  }
+}
+
+/// What units say, read once each: a unit of a thousand workers has one file.
+package final class UnitSettingsCache: Sendable {
+  private let known = Mutex<[String: UnitSettings]>([:])
+
+  package init() {}
+
+  func settings(of unit: String) -> UnitSettings {
+    if let settings = known.withLock({ $0[unit] }) { return settings }
+    let settings = UnitSettings(of: unit)
+    known.withLock { $0[unit] = settings }
+    return settings
   }
 }

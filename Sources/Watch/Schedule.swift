@@ -20,14 +20,16 @@ package enum Look: Sendable, Equatable {
 /// more rarely. Costs come in as measured: the schedule itself reads no clock.
 package struct Schedule: Sendable {
   /// The part of one core that looking at this process may take.
-  package static let share = 0.02
+  package static let usualShare = 0.02
   /// The longest that a process which does not change goes unverified.
   package static let longestQuiet = Duration.seconds(120)
   /// The longest that one which does not change goes unlisted, where counting is listing (kernels before 6.2). The kernel
   /// alone needs 20 µs to list a small table: a thousand a second would be 2 % of a core.
   package static let longestUnlisted = Duration.seconds(10)
 
-  package let interval: Duration
+  package var interval: Duration
+  /// Of one core, at most: ``usualShare``, or less where many are watched.
+  package var share = Schedule.usualShare
   private let counting: Procfs.Counting
   /// From 0 to 1: how much earlier than the others' this process's verifications come, so that they do not all fall
   /// into one poll.
@@ -68,7 +70,7 @@ package struct Schedule: Sendable {
     isSuspicious: Bool
   ) {
     lastCount = count
-    let rest = max(interval, cost / Self.share)
+    let rest = max(interval, cost / share)
     nextList = time + (verification == .none ? rest : interval)
     if counting == .byListing {
       unlisted = changed || isSuspicious ? interval : max(interval, min(unlisted * 2, Self.longestUnlisted))

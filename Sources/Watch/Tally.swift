@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is left to say when a watch is over.
 
+import Alerts
 import Descriptors
 import Detection
 import Procfs

@@ -235,16 +235,23 @@ package struct WatchSession: ~Copyable {
     report.changed(views[index], witnessed(event, of: views[index]), at: time)
   }
 
-  /// How far back a unit's own log is looked through.
-  private static let logSpan = 3600.0
-
   /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
   private func witnessed(_ event: DetectionEvent, of process: ProcessView) -> DetectionEvent {
     guard case .alert(var finding) = event, let unit = process.unit else { return event }
-    let lines = JournalReader().lines(of: unit, since: WallClock.now - Self.logSpan)
-    if lines.isEmpty { return event }
-    finding.evidence.append("Its own log says: \(lines.map { "\"\($0.printable)\"" }.joined(separator: ", ")).")
+    finding.quote(logOf: unit)
     return .alert(finding)
+  }
+}
+
+extension Finding {
+  /// How far back a unit's own log is looked through.
+  private static let logSpan = 3600.0
+
+  /// Adds what a unit has logged of descriptors to the evidence.
+  package mutating func quote(logOf unit: String) {
+    let lines = JournalReader().lines(of: unit, since: WallClock.now - Self.logSpan)
+    if lines.isEmpty { return }
+    evidence.append("Its own log says: \(lines.map { "\"\($0.printable)\"" }.joined(separator: ", ")).")
   }
 }
 

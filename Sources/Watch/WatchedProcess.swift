@@ -18,7 +18,7 @@ package final class WatchedProcess {
   private let sockets: SocketTables
   private let counting: Procfs.Counting
   private var analysis: Analysis
-  private let profiles: ProfileKeeper?
+  private var profiles: ProfileKeeper?
   /// Profiles that came in where no poll was due.
   private var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
   /// Where it takes connections, once that is known and as long as it matters.
@@ -36,10 +36,23 @@ package final class WatchedProcess {
   /// - Parameters:
   ///   - start: the wall clock at time zero of the watch, in seconds since 1970, for the words of the evidence.
   ///   - profiling: where its profiles are.
-  package init(
+  package convenience init(
     pid: Int32, in procfs: borrowing Procfs, interval: Duration, start: Double, profiling: Profiling = .none
   ) throws(ProcfsError) {
-    var directory = try ProcessDirectory(pid: pid, in: procfs)
+    try self.init(
+      ProcessDirectory(pid: pid, in: procfs), in: procfs, interval: interval, start: { start }, profiling: profiling)
+  }
+
+  /// - Parameters:
+  ///   - directory: of the process.
+  ///   - start: the wall clock at time zero of the watch, asked when words are made: it may have been set meanwhile.
+  ///   - remembered: what an earlier detector knew of this very process, and when it was saved on the clock of the polls.
+  package init(
+    _ directory: consuming ProcessDirectory, in procfs: borrowing Procfs, interval: Duration,
+    start: @escaping @Sendable () -> Double, profiling: Profiling = .none,
+    remembered: (state: [UInt8], savedAt: Duration)? = nil
+  ) throws(ProcfsError) {
+    var directory = directory
     let count = try directory.countOrExplain()
     let identity = try directory.identity()
     let limits = try directory.limits()
@@ -50,14 +63,38 @@ package final class WatchedProcess {
     self.directory = directory
     // Processes that were found together are not all verified at the same time.
     schedule = Schedule(
-      interval: interval, counting: procfs.counting, spread: Double(UInt32(bitPattern: pid) % 64) / 64)
+      interval: interval, counting: procfs.counting, spread: Double(UInt32(bitPattern: identity.pid) % 64) / 64)
     (sockets, counting) = (procfs.sockets, procfs.counting)
-    let detector = Detector { String(WallClock.timeOfDay(start + $0.seconds).prefix(5)) }
+    let timeOfDay: @Sendable (Duration) -> String = { String(WallClock.timeOfDay(start() + $0.seconds).prefix(5)) }
+    var detector = Detector(timeOfDay: timeOfDay)
+    if let remembered {
+      do throws(SavedStateError) {
+        detector = try Detector(restoring: remembered.state, savedAt: remembered.savedAt, timeOfDay: timeOfDay)
+      } catch {
+        self.notes.append("what was known of it before is lost: \(error)")
+      }
+    }
     analysis = Analysis(detector: detector, filter: profiling.filter)
   }
 
   package var detector: Detector { analysis.detector }
   package var findings: [Finding] { analysis.findings }
+
+  /// What is known of it, for a restart.
+  package var savedState: [UInt8] { analysis.detector.savedState }
+
+  /// How often and how much it is looked at, and how much evidence is asked for.
+  package func tune(interval: Duration, share: Double, patience: Double) {
+    schedule.interval = interval
+    schedule.share = share
+    analysis.setPatience(patience)
+  }
+
+  /// Other profiles hold for it from now on.
+  package func reprofile(_ profiling: Profiling) {
+    profiles = profiling.keeper(of: directory, identity, notes: &notes)
+    analysis.use(profiling.filter)
+  }
 
   /// What is to be told about its profiles, each sentence once.
   package func takeNotes() -> [String] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // fdwatch replay FILE…: the detector's word on what was recorded.
 
+import Alerts
 import ArgumentParser
 import Attribution
 import Descriptors

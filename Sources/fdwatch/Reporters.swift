@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a watch is told: a live view on a terminal, lines elsewhere, JSON for machines, entries for the journal.
 
+import Alerts
 import Descriptors
 import Detection
 import Linux
@@ -142,7 +143,7 @@ struct JournalReporter: WatchReporter {
 
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
     do {
-      try Journal.send(JournalEntry(event, of: process).fields)
+      try Journal.send(JournalEntry(event, of: process, at: WallClock.now).fields)
     } catch {
       complain(error)
     }

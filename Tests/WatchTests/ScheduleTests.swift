@@ -66,7 +66,7 @@ private let second = Duration.seconds(1)
     let looks = play(polls, cost: cost, isSuspicious: true) { $0 }
     let spent = cost * looks.count { $0 != .count }
     // Lists and verifications each have the share; below an interval the cost is what a poll costs.
-    let allowed = max(second * polls * Schedule.share * 2, cost * polls / 20)
+    let allowed = max(second * polls * Schedule.usualShare * 2, cost * polls / 20)
     #expect(spent <= allowed + cost)
     #expect(looks.contains { $0 != .count })
   }

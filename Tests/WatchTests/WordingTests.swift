@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures and findings in words.
 
+import Alerts
 import Descriptors
 import Testing
-import Watch
 
 @testable import Detection
 
@@ -35,7 +35,7 @@ import Watch
   @Test func `a finding says what, how fast and how long`() {
     let limits = Limits(soft: 1024, hard: 4096)
     #expect(
-      finding.headline(of: "orders[812]", limits: limits)
+      headline(finding, limits)
         == "orders[812] leaks tcp 10.0.0.5:5432: 12 open that were never closed, +38/h, limit of 1024 reached in 19 h")
     #expect(
       finding.forecast(limits: limits)
@@ -48,7 +48,7 @@ import Watch
     (finding.timeToLimit, finding.timeToLimitInterval) = (nil, nil)
     let text = finding.forecast(limits: Limits(soft: .max, hard: .max))
     #expect(text == "It grows by 38/h; the limit of unlimited is not in sight.")
-    #expect(!finding.headline(of: "a", limits: Limits(soft: 10, hard: 10)).contains("limit"))
+    #expect(!headline(finding, Limits(soft: 10, hard: 10)).contains("limit"))
   }
 
   @Test func `a fast leak is told by the minute, and a hostile target is escaped`() {
@@ -57,6 +57,12 @@ import Watch
     #expect(finding.rateInWords == "120/min")
     #expect(finding.subject == "tcp /tmp/\\x1b[2J")
   }
+}
+
+private func headline(_ finding: Finding, _ limits: Limits) -> String {
+  let process = AlertProcess(pid: 812, startTime: 9, command: "orders", executable: nil, user: "www", unit: nil)
+  let member = AlertMember(process: process, finding: finding, count: 20, limits: limits)
+  return Alert(id: "a", type: .leak, firstSeen: 0, unit: nil, members: [member]).headline
 }
 
 @Suite struct `Who opened it, in words` {

@@ -33,8 +33,44 @@ int fdwatch_window_size(int descriptor, unsigned short *rows, unsigned short *co
 /// Raises our own soft RLIMIT_NOFILE to the hard one, if it can: the type of its name differs between C libraries.
 void fdwatch_raise_descriptor_limit(void);
 
+/// Our own soft RLIMIT_NOFILE.
+uint64_t fdwatch_descriptor_limit(void);
+
 /// Whether the thread's effective set has the capability of that number: capget(2) has no wrapper in glibc.
 int fdwatch_has_capability(int number);
 
 /// open(2) that creates or empties a file, for its owner only: variadic. The descriptor, or -1 with errno.
 int fdwatch_create(const char *path);
+
+/// A listening UNIX socket at a path (one that nobody listens on any more is replaced), of SOCK_STREAM or SOCK_DGRAM with
+/// SO_PASSCRED. sockaddr_un is not to be filled from Swift without unsafe copying. The descriptor, or -1 with errno.
+int fdwatch_listen_unix(const char *path, int is_datagram, unsigned mode);
+/// A listening TCP socket of a numeric address. The descriptor, or -1 with errno.
+int fdwatch_listen_tcp(const char *address, uint16_t port);
+/// Connects to a UNIX stream socket, waiting no longer than so many milliseconds for each of its steps later on.
+int fdwatch_connect_unix(const char *path, int timeout_ms);
+/// Sends one datagram to a UNIX socket, without waiting. 0, or -1 with errno.
+int fdwatch_send_unix(const char *path, const void *bytes, size_t count);
+/// accept4(2), non-blocking and close-on-exec: under _GNU_SOURCE only.
+int fdwatch_accept(int descriptor);
+/// Whether the socket is a UNIX socket, by SO_DOMAIN.
+int fdwatch_is_unix_socket(int descriptor);
+/// recvmsg(2) of one datagram with SCM_CREDENTIALS, whose macros Swift cannot see. Its length, which may exceed `size` if
+/// it was cut, or -1 with errno.
+ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uint32_t *user);
+
+/// A child process: in a process group of its own, with the standard input given, both outputs to `output`, no other
+/// descriptors, default signals, and, unless `user` is UINT32_MAX, as that user and its groups.
+/// posix_spawn(3) cannot change the user. Returns the pid, or -1 with errno (also where execve failed).
+int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
+                  uint32_t group, const uint32_t *groups, int group_count);
+/// The numbers of a user and its groups, by name or number. Returns the number of groups, or -1.
+int fdwatch_find_user(const char *name, uint32_t *user, uint32_t *group, uint32_t *groups, int size);
+/// A sealed memory file that holds the bytes, to be read from the start: memfd_create(2) wants _GNU_SOURCE.
+int fdwatch_memory_file(const char *name, const void *bytes, size_t count);
+/// pipe2(2), close-on-exec, whose first end does not block: under _GNU_SOURCE only.
+int fdwatch_pipe(int numbers[2]);
+/// eventfd(2), close-on-exec and non-blocking: its header is not in Swift's module of the C library.
+int fdwatch_eventfd(void);
+/// Waits for a child without blocking: 1 and its status (exit code, or 128 + signal), 0 while it runs, -1 with errno.
+int fdwatch_reap(int pid, int *status);

@@ -3,7 +3,6 @@
 
 import Descriptors
 import Detection
-import Linux
 
 extension Duration {
   /// `42s`, `17m`, `5h`, `3d`: the same for a column.
@@ -34,17 +33,7 @@ extension Finding {
   package var subject: String { target.map { "\(kind.rawValue) \($0.printable)" } ?? kind.rawValue }
 
   /// `38/h`, or `12/min` for a fast one.
-  package var rateInWords: String {
-    ratePerHour >= 600 ? "\((ratePerHour / 60).rateInColumn)/min" : "\(ratePerHour.rateInColumn)/h"
-  }
-
-  /// One line: what, where, how fast, how long left.
-  package func headline(of process: String, limits: Limits) -> String {
-    var line = "\(process) leaks \(subject): \(leaked) open that were never closed, +\(rateInWords)"
-    if let left = timeToLimit { line += ", limit of \(limits.softInWords) reached in \(left.inWords)" }
-    if let stack = blame?.stacks.first { line += "; \(stack.share.percent) opened by \(stack.culprit.frameInWords)" }
-    return line
-  }
+  package var rateInWords: String { ratePerHour.hourlyInWords }
 
   /// Its evidence and its forecast, as one paragraph.
   package func paragraph(limits: Limits) -> String {
@@ -98,5 +87,72 @@ extension Resolution {
     case .exited: "the process exited"
     case .retracted: "they were closed after all: it was not a leak"
     }
+  }
+}
+
+extension Alert {
+  /// Who opened what leaks, where any of its processes could tell.
+  package var blame: Blame? {
+    members.lazy.compactMap(\.finding.blame).first { !$0.stacks.isEmpty } ?? worst?.finding.blame
+  }
+
+  /// The stack to blame first.
+  package var stack: Blame.Stack? { blame?.stacks.first }
+
+  /// Who it is about: `orders.service orders[812]`, `orders.service (40 processes)`.
+  package var who: String {
+    guard let process = worst?.process else { return unit?.printable ?? "?" }
+    if members.count > 1 { return "\(unit?.printable ?? process.command.printable) (\(members.count) processes)" }
+    if process.pid == 0 { return (unit ?? process.command).printable }
+    return unit.map { "\($0.printable) \(process.name)" } ?? process.name
+  }
+
+  /// What it is about: `tcp 10.0.0.5:5432`, `soft limit`.
+  package var what: String {
+    switch type {
+    case .leak: worst?.finding.subject ?? ""
+    case .limit: "limit"
+    case .report: "report"
+    }
+  }
+
+  /// One line: who, what, how fast, how long left, and who opened it.
+  package var headline: String {
+    if let text { return "\(who): \(text.printable)" }
+    guard let worst else { return who }
+    var line = "\(who) leaks \(what): \(leaked) open that were never closed, +\(ratePerHour.hourlyInWords)"
+    if let left = timeToLimit { line += ", limit of \(worst.limits.softInWords) reached in \(left.inWords)" }
+    if let stack { line += "; \(stack.share.percent) opened by \(stack.culprit.frameInWords)" }
+    return line
+  }
+}
+
+extension AlertEvent {
+  /// One line for a log, a mail's subject, a chat.
+  package var message: String {
+    if let summary {
+      let more = summary.unitCount - summary.units.count
+      let units = summary.units.map(\.printable).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
+      return "\(summary.events) more alerts within a minute, of \(units): fdwatch status shows them all"
+    }
+    switch word {
+    case .alert: return alert.headline
+    case .escalated: return "More urgent: " + alert.headline
+    case .reminder: return "Still: " + alert.headline
+    case .resolved where alert.type == .leak:
+      return "\(alert.who) leaked \(alert.what): over, \(resolution?.inWords ?? "its descriptors were closed")"
+    case .resolved: return "Over: " + alert.headline
+    case .notice:
+      return alert.type == .leak
+        ? "\(alert.who) leaks \(alert.what): \(alert.blame?.sentence ?? "")" : alert.headline
+    case .test: return "Test of fdwatch's alerts, nothing has happened: " + alert.headline
+    }
+  }
+}
+
+extension Double {
+  /// `38/h`, or `12/min` for a fast one.
+  package var hourlyInWords: String {
+    self >= 600 ? "\((self / 60).rateInColumn)/min" : "\(rateInColumn)/h"
   }
 }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a person is told: one alert per cause, whoever and however many it concerns.
+
+import Descriptors
+import Detection
+
+/// What an alert is about.
+package enum AlertType: String, Sendable, Codable, CaseIterable {
+  /// Descriptors are never closed, and go on being opened.
+  case leak
+  /// A limit is near, for whatever reason.
+  case limit
+  /// A process itself has reported something.
+  case report
+}
+
+/// What has happened to an alert.
+package enum AlertWord: String, Sendable, Codable, CaseIterable {
+  case alert, escalated, reminder, resolved
+  /// Worth a line, wakes nobody: who opened what leaks has become known.
+  case notice
+  /// The whole path is tried, and nothing has happened.
+  case test
+}
+
+/// A process that an alert concerns.
+package struct AlertProcess: Sendable, Hashable, Codable {
+  package var pid: Int32
+  /// Clock ticks between boot and its start: with the pid it names the process for good.
+  package var startTime: UInt64
+  package var command: String
+  package var executable: String?
+  package var user: String
+  /// The systemd unit that it belongs to.
+  package var unit: String?
+
+  package init(pid: Int32, startTime: UInt64, command: String, executable: String?, user: String, unit: String?) {
+    (self.pid, self.startTime, self.command) = (pid, startTime, command)
+    (self.executable, self.user, self.unit) = (executable, user, unit)
+  }
+
+  /// `nginx[4711]`.
+  package var name: String { "\(command.printable)[\(pid)]" }
+}
+
+/// What is known of one process of an alert.
+package struct AlertMember: Sendable, Equatable, Codable {
+  package var process: AlertProcess
+  package var finding: Finding
+  /// Open descriptors and limits when that was last looked at.
+  package var count: Int
+  package var limits: Limits
+
+  package init(process: AlertProcess, finding: Finding, count: Int, limits: Limits) {
+    (self.process, self.finding, self.count, self.limits) = (process, finding, count, limits)
+  }
+}
+
+/// An alert, as it stands.
+package struct Alert: Sendable, Equatable, Codable {
+  /// Short, unique, and the same for all that is said of it.
+  package var id: String
+  package var type: AlertType
+  /// When its cause was first told, in seconds since 1970: it outlives a restart of the daemon.
+  package var firstSeen: Double
+  /// Whose it is: a unit, or nobody's.
+  package var unit: String?
+  /// One sentence for an alert without findings: of a limit, of a report.
+  package var text: String?
+  /// The processes that it concerns now, the most urgent first. After the end: those that it concerned last.
+  package var members: [AlertMember]
+  /// Set by whoever watches, for whoever is told.
+  package var labels: [String: String] = [:]
+  package var isSilenced = false
+
+  package init(
+    id: String, type: AlertType, firstSeen: Double, unit: String?, text: String? = nil, members: [AlertMember]
+  ) {
+    (self.id, self.type, self.firstSeen) = (id, type, firstSeen)
+    (self.unit, self.text, self.members) = (unit, text, members)
+  }
+}
+
+extension Alert {
+  /// The member whose time runs out first.
+  package var worst: AlertMember? { members.first }
+
+  package var kind: Kind? { type == .leak ? worst?.finding.kind : nil }
+  package var target: String? { type == .leak ? worst?.finding.target : nil }
+  package var leaked: Int { members.reduce(0) { $0 + $1.finding.leaked } }
+  package var ratePerHour: Double { members.reduce(0) { $0 + $1.finding.ratePerHour } }
+  package var timeToLimit: Duration? { members.compactMap(\.finding.timeToLimit).min() }
+  package var confidence: Double { members.reduce(0) { max($0, $1.finding.confidence) } }
+
+  /// syslog(3)'s levels, by the time that is left: 2 critical, 3 error, 4 warning; 5 and 6 wake nobody.
+  package var priority: Int {
+    if type == .report { return 5 }
+    switch timeToLimit {
+    case let left? where left < .seconds(600): return 2
+    case let left? where left < .seconds(6 * 3600): return 3
+    default: return 4
+    }
+  }
+
+  /// Rises as time runs out: what was told in one band is told again in the next.
+  package var urgency: Int {
+    switch timeToLimit {
+    case let left? where left < .seconds(600): 3
+    case let left? where left < .seconds(3600): 2
+    case let left? where left < .seconds(86400): 1
+    default: 0
+    }
+  }
+
+  mutating func sortMembers() {
+    members.sort {
+      let (a, b) = ($0.finding.timeToLimit ?? .seconds(1 << 40), $1.finding.timeToLimit ?? .seconds(1 << 40))
+      return (a, $1.finding.leaked, $0.process.pid) < (b, $0.finding.leaked, $1.process.pid)
+    }
+  }
+}
+
+/// Something to be told of an alert, now.
+package struct AlertEvent: Sendable, Equatable {
+  package var word: AlertWord
+  package var alert: Alert
+  /// How it ended, if it did.
+  package var resolution: Resolution?
+  /// Alerts that are not told one by one, since there are too many: this one stands for all of them.
+  package var summary: StormSummary?
+
+  package init(_ word: AlertWord, _ alert: Alert, resolution: Resolution? = nil) {
+    (self.word, self.alert, self.resolution) = (word, alert, resolution)
+  }
+
+  /// syslog(3)'s level.
+  package var priority: Int {
+    switch word {
+    case .alert, .escalated, .reminder: alert.priority
+    case .resolved: 5
+    case .notice, .test: 6
+    }
+  }
+}
+
+/// What was not told one by one.
+package struct StormSummary: Sendable, Equatable {
+  package var events: Int
+  /// The units concerned, at most a few, and how many there are.
+  package var units: [String]
+  package var unitCount: Int
+
+  package init(events: Int, units: [String], unitCount: Int) {
+    (self.events, self.units, self.unitCount) = (events, units, unitCount)
+  }
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of alerts: one per cause, told once, escalated when time runs short, reminded of ever more rarely, resolved.
+
+import Descriptors
+import Detection
+
+/// A moment on both clocks.
+package struct Moment: Sendable {
+  /// Since boot, from a clock that does not jump: decides.
+  package var time: Duration
+  /// Seconds since 1970: for people.
+  package var wall: Double
+
+  package init(time: Duration, wall: Double) { (self.time, self.wall) = (time, wall) }
+}
+
+/// How alerts are told.
+package struct AlertPolicy: Sendable, Equatable {
+  /// Until the first reminder; each later one takes twice as long as the one before. `nil`: none.
+  package var reminders: Duration? = .seconds(4 * 3600)
+  /// Entries per minute; the rest is summed up.
+  package var burst = 20
+
+  package init() {}
+}
+
+/// What makes two findings one alert: the same leak in several processes of a unit.
+struct Cause: Hashable, Sendable, Codable {
+  var type: AlertType
+  /// The unit, or the process where it belongs to none.
+  var owner: String
+  /// Kind and target, or the limit that is near.
+  var subject: String
+}
+
+/// All alerts, and when what is told of them. A pure function of what it is fed.
+///
+/// - Hundred workers of a unit that leak the same are one alert, with the processes as its members.
+/// - A cause that comes back within ``returnSpan`` is the same alert, and told no more than twice: what flaps is reminded
+///   of like what stays.
+/// - It can be saved and restored: what was told is not told again.
+package struct AlertBook: Sendable {
+  package var policy: AlertPolicy
+  private var entries: [Cause: Entry] = [:]
+  private var counter: UInt32
+  private var tokens: Double
+  private var tokensAt: Duration?
+  private var untold = Untold()
+
+  /// What comes back within this span is the same alert.
+  static let returnSpan = Duration.seconds(3600)
+  /// The longest pause between two reminders.
+  static let longestPause = Duration.seconds(7 * 86400)
+  /// A member that was restored, and that no detector has confirmed by then, is over.
+  static let confirmSpan = Duration.seconds(6 * 3600)
+  /// More alerts than that are not kept: the oldest resolved ones go first.
+  static let mostEntries = 5000
+
+  fileprivate struct Entry: Codable, Sendable {
+    var alert: Alert
+    /// Alerts of this cause so far, and when the last one ended.
+    var returns = 0
+    var endedAt: Duration?
+    /// The most urgent band that was told.
+    var toldUrgency = 0
+    var nextReminder: Duration?
+    var pause: Duration
+    /// Restored, and not confirmed by a detector yet.
+    var unconfirmed: Set<Int32> = []
+    var isTold = false
+    var hasStack = false
+    var isFiring: Bool { endedAt == nil }
+  }
+
+  private struct Untold {
+    var events = 0
+    var units: Set<String> = []
+    var last: Alert?
+    var due: Duration?
+  }
+
+  /// - Parameter seed: makes the names of alerts differ from boot to boot.
+  package init(_ policy: AlertPolicy = AlertPolicy(), seed: UInt32 = 0) {
+    self.policy = policy
+    counter = seed
+    tokens = Double(policy.burst)
+  }
+
+  /// What goes on, the most urgent first.
+  package var firing: [Alert] {
+    entries.values.filter(\.isFiring).map(\.alert).sorted {
+      ($0.priority, $0.firstSeen, $0.id) < ($1.priority, $1.firstSeen, $1.id)
+    }
+  }
+
+  package func alert(id: String) -> Alert? { entries.values.first { $0.alert.id == id }?.alert }
+}
+
+// MARK: What comes in
+
+extension AlertBook {
+  /// What a detector says of a process.
+  package mutating func take(
+    _ event: DetectionEvent, of process: AlertProcess, count: Int, limits: Limits, labels: [String: String] = [:],
+    at moment: Moment
+  ) -> [AlertEvent] {
+    switch event {
+    case .alert(let finding), .escalated(let finding), .attributed(let finding):
+      let member = AlertMember(process: process, finding: finding, count: count, limits: limits)
+      return fire(cause(of: finding, process), .leak, member, text: nil, labels: labels, at: moment)
+    case .resolved(let finding, let how):
+      return withdraw(process, finding, how, at: moment)
+    case .notice: return []
+    }
+  }
+
+  /// Brings the figures of a finding up to date, or confirms one that outlived a restart; tells what is new.
+  package mutating func update(
+    _ finding: Finding, of process: AlertProcess, count: Int, limits: Limits, labels: [String: String] = [:],
+    at moment: Moment
+  ) -> [AlertEvent] {
+    take(.escalated(finding), of: process, count: count, limits: limits, labels: labels, at: moment)
+  }
+
+  /// A limit is near: of a process, of a user or of the host.
+  /// - Parameters:
+  ///   - subject: what names it among the limits of its owner, such as `descriptors`.
+  ///   - text: what a person is told.
+  package mutating func limit(
+    _ subject: String, of process: AlertProcess?, owner: String, text: String, finding: Finding, count: Int,
+    limits: Limits, labels: [String: String] = [:], at moment: Moment
+  ) -> [AlertEvent] {
+    let process =
+      process ?? AlertProcess(pid: 0, startTime: 0, command: owner, executable: nil, user: "", unit: nil)
+    let member = AlertMember(process: process, finding: finding, count: count, limits: limits)
+    let cause = Cause(type: .limit, owner: process.unit ?? owner, subject: subject)
+    return fire(cause, .limit, member, text: text, labels: labels, at: moment)
+  }
+
+  /// The limit is not near any more.
+  package mutating func limitIsFar(
+    _ subject: String, of process: AlertProcess?, owner: String, at moment: Moment
+  ) -> [AlertEvent] {
+    let cause = Cause(type: .limit, owner: process?.unit ?? owner, subject: subject)
+    return remove(cause, .closed, at: moment) { $0.process.pid == process?.pid ?? 0 }
+  }
+
+  /// A process's own word. It is over at once: it is told, and not waited for. Many of one cause are one alert, with the
+  /// reminders of one.
+  package mutating func report(
+    _ text: String, subject: String, of process: AlertProcess, labels: [String: String] = [:], at moment: Moment
+  ) -> [AlertEvent] {
+    let finding = Finding(
+      id: 0, kind: .anon, target: nil, leaked: 1, since: moment.time, ratePerHour: 0, rateInterval: 0...0,
+      timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [text])
+    let member = AlertMember(process: process, finding: finding, count: 0, limits: Limits(soft: 0, hard: 0))
+    let cause = Cause(type: .report, owner: owner(of: process), subject: subject)
+    return fire(cause, .report, member, text: text, labels: labels, at: moment)
+  }
+
+  /// A process has exited: what no detector speaks of any more ends with it.
+  package mutating func exited(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
+    entries.keys.filter {
+      entries[$0]?.isFiring == true && $0.type != .leak || entries[$0]?.unconfirmed.contains(process.pid) == true
+    }
+    .flatMap { cause in
+      remove(cause, .exited, at: moment) { $0.process.pid == process.pid && $0.process.startTime == process.startTime }
+    }
+  }
+
+  private func owner(of process: AlertProcess) -> String { process.unit ?? "\(process.pid)-\(process.startTime)" }
+
+  private func cause(of finding: Finding, _ process: AlertProcess) -> Cause {
+    Cause(type: .leak, owner: owner(of: process), subject: "\(finding.kind.rawValue) \(finding.target ?? "")")
+  }
+}
+
+// MARK: Firing and ending
+
+extension AlertBook {
+  private mutating func fire(
+    _ cause: Cause, _ type: AlertType, _ member: AlertMember, text: String?, labels: [String: String], at moment: Moment
+  ) -> [AlertEvent] {
+    var entry = entries[cause] ?? newEntry(type, member.process.unit, at: moment)
+    let isReturn = !entry.isFiring
+    if let ended = entry.endedAt {
+      if moment.time - ended > Self.returnSpan {
+        entry = newEntry(type, member.process.unit, at: moment)
+      } else {
+        entry.returns += 1
+        entry.endedAt = nil
+        entry.alert.members = []
+      }
+    }
+    entry.alert.text = text ?? entry.alert.text
+    entry.alert.labels = labels
+    entry.unconfirmed.remove(member.process.pid)
+    if let index = entry.alert.members.firstIndex(where: { $0.process.pid == member.process.pid }) {
+      entry.alert.members[index] = member
+    } else {
+      entry.alert.members.append(member)
+    }
+    entry.alert.sortMembers()
+    defer {
+      entries[cause] = entry
+      forgetOld()
+    }
+    let urgency = entry.alert.urgency
+    if !entry.isTold || (isReturn && entry.returns <= 2) {
+      entry.isTold = true
+      entry.toldUrgency = urgency
+      entry.hasStack = entry.alert.stack != nil
+      entry.nextReminder = policy.reminders.map { moment.time + $0 }
+      return told([AlertEvent(.alert, entry.alert)], at: moment)
+    }
+    if type != .report, urgency > entry.toldUrgency {
+      entry.toldUrgency = urgency
+      return told([AlertEvent(.escalated, entry.alert)], at: moment)
+    }
+    if entry.alert.stack != nil, !entry.hasStack {
+      entry.hasStack = true
+      return told([AlertEvent(.notice, entry.alert)], at: moment)
+    }
+    return []
+  }
+
+  private mutating func newEntry(_ type: AlertType, _ unit: String?, at moment: Moment) -> Entry {
+    counter &+= 1
+    // A name that is easy to type, and not the next of the one before: mixed by Murmur's finalizer, which is a bijection.
+    var mixed = counter
+    mixed = (mixed ^ (mixed >> 16)) &* 0x85eb_ca6b
+    mixed = (mixed ^ (mixed >> 13)) &* 0xc2b2_ae35
+    mixed ^= mixed >> 16
+    let digits = String(mixed, radix: 16)
+    let id = String(repeating: "0", count: 8 - digits.count) + digits
+    return Entry(
+      alert: Alert(id: id, type: type, firstSeen: moment.wall, unit: unit, members: []),
+      pause: policy.reminders ?? Self.longestPause)
+  }
+
+  private mutating func withdraw(
+    _ process: AlertProcess, _ finding: Finding, _ how: Resolution, at moment: Moment
+  ) -> [AlertEvent] {
+    remove(cause(of: finding, process), how, at: moment) { $0.process.pid == process.pid }
+  }
+
+  private mutating func remove(
+    _ cause: Cause, _ how: Resolution, at moment: Moment, where isGone: (AlertMember) -> Bool
+  ) -> [AlertEvent] {
+    guard var entry = entries[cause], entry.isFiring, entry.alert.members.contains(where: isGone) else { return [] }
+    var left = entry.alert.members
+    left.removeAll(where: isGone)
+    for member in entry.alert.members where isGone(member) { entry.unconfirmed.remove(member.process.pid) }
+    if !left.isEmpty {
+      entry.alert.members = left
+      entries[cause] = entry
+      return []
+    }
+    entry.endedAt = moment.time
+    entry.nextReminder = nil
+    entries[cause] = entry
+    // What flaps is told when it stays away: by `tick`.
+    guard entry.isTold, entry.returns <= 2 else { return [] }
+    return told([AlertEvent(.resolved, entry.alert, resolution: how)], at: moment)
+  }
+
+  private mutating func forgetOld() {
+    // Not at each one that is over: to sort them all takes its time.
+    guard entries.count > Self.mostEntries + Self.mostEntries / 10 else { return }
+    let ended = entries.filter { !$0.value.isFiring }.sorted {
+      ($0.value.endedAt ?? .zero) < ($1.value.endedAt ?? .zero)
+    }
+    for (cause, _) in ended.prefix(entries.count - Self.mostEntries) { entries[cause] = nil }
+  }
+}
+
+// MARK: Time passes
+
+extension AlertBook {
+  /// Reminders that are due, ends of what flapped, the sum of what was not told.
+  package mutating func tick(at moment: Moment) -> [AlertEvent] {
+    var events: [AlertEvent] = []
+    for (cause, var entry) in entries {
+      if let ended = entry.endedAt {
+        guard moment.time - ended > Self.returnSpan else { continue }
+        if entry.returns > 2 { events += told([AlertEvent(.resolved, entry.alert, resolution: .closed)], at: moment) }
+        entries[cause] = nil
+      } else if entry.alert.type == .report {
+        // Nothing more was reported for a while.
+        if let due = entry.nextReminder, moment.time < due { continue }
+        entries[cause] = nil
+      } else if let due = entry.nextReminder, moment.time >= due {
+        entry.pause = min(entry.pause * 2, Self.longestPause)
+        entry.nextReminder = moment.time + entry.pause
+        entries[cause] = entry
+        events += told([AlertEvent(.reminder, entry.alert)], at: moment)
+      }
+    }
+    return events + summary(at: moment)
+  }
+
+  /// Ends restored members that no detector has confirmed: what they were told of has gone unseen.
+  package mutating func endUnconfirmed(since restored: Duration, at moment: Moment) -> [AlertEvent] {
+    guard moment.time - restored > Self.confirmSpan else { return [] }
+    return entries.keys.filter { entries[$0]?.unconfirmed.isEmpty == false }.flatMap { cause in
+      let unconfirmed = entries[cause]?.unconfirmed ?? []
+      return remove(cause, .closed, at: moment) { unconfirmed.contains($0.process.pid) }
+    }
+  }
+
+  /// Keeps to ``AlertPolicy/burst`` entries a minute: a bucket of tokens. What is over is summed up.
+  private mutating func told(_ events: [AlertEvent], at moment: Moment) -> [AlertEvent] {
+    let burst = Double(policy.burst)
+    if let last = tokensAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }
+    tokensAt = moment.time
+    return events.filter { event in
+      // Too short a time to wait for a summary.
+      if event.word == .escalated, event.alert.priority <= 2, tokens > -burst {
+        tokens -= 1
+        return true
+      }
+      guard tokens >= 1, untold.events == 0 else {
+        untold.events += 1
+        untold.units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
+        untold.last = event.alert
+        if untold.due == nil { untold.due = moment.time + .seconds(60) }
+        return false
+      }
+      tokens -= 1
+      return true
+    }
+  }
+
+  private mutating func summary(at moment: Moment) -> [AlertEvent] {
+    guard let due = untold.due, moment.time >= due, let last = untold.last else { return [] }
+    var event = AlertEvent(.alert, last)
+    event.summary = StormSummary(
+      events: untold.events, units: untold.units.sorted().prefix(10).map { $0 }, unitCount: untold.units.count)
+    untold = Untold()
+    tokens -= 1
+    return [event]
+  }
+}
+
+// MARK: Saving
+
+extension AlertBook {
+  /// What is kept over a restart of the daemon.
+  package struct Saved: Codable, Sendable {
+    /// Of another version nothing is believed.
+    package static let version = 1
+    package var version = Saved.version
+    fileprivate var counter: UInt32
+    fileprivate var entries: [SavedEntry]
+    package var count: Int { entries.count }
+  }
+
+  fileprivate struct SavedEntry: Codable, Sendable {
+    var cause: Cause
+    var entry: Entry
+  }
+
+  package var saved: Saved {
+    Saved(counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) })
+  }
+
+  /// Goes on where another left off, on the same boot.
+  package mutating func restore(_ saved: Saved) {
+    counter = saved.counter
+    for kept in saved.entries {
+      var entry = kept.entry
+      if kept.cause.type == .leak, entry.isFiring { entry.unconfirmed = Set(entry.alert.members.map(\.process.pid)) }
+      entries[kept.cause] = entry
+    }
+  }
+
+  /// Processes that alerts speak of and that nobody has confirmed since they were restored.
+  package var unconfirmed: [AlertProcess] {
+    entries.values.flatMap { entry in
+      entry.alert.members.map(\.process).filter {
+        entry.isFiring && (entry.alert.type != .leak || entry.unconfirmed.contains($0.pid))
+      }
+    }
+  }
+}

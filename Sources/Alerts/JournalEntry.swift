@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an event is in the journal: a pure function from event to fields. See systemd.journal-fields(7).
+
+import Descriptors
+import Detection
+
+/// The journal entry of one event.
+package struct JournalEntry: Sendable, Equatable {
+  /// Names and values in order.
+  package var fields: [(name: String, value: String)] = []
+
+  package subscript(name: String) -> String? { fields.first { $0.name == name }?.value }
+
+  package init(_ event: AlertEvent) {
+    let alert = event.alert
+    head(event.message, id: event.messageID, priority: event.priority)
+    // journald adds the unit of this process, so that its own log shows the entry. Heeded from uid 0 only.
+    if let worst = alert.worst, worst.process.pid > 0 { append("OBJECT_PID", String(worst.process.pid)) }
+    append("FDWATCH_EVENT", event.word.rawValue)
+    if let summary = event.summary {
+      append("FDWATCH_SUPPRESSED", String(summary.events))
+      append("FDWATCH_UNITS", summary.units.joined(separator: "\n"))
+      return
+    }
+    append("FDWATCH_TYPE", alert.type.rawValue)
+    append("FDWATCH_ALERT_ID", alert.id)
+    append("FDWATCH_PRIORITY", String(event.priority))
+    if let worst = alert.worst { append(worst, of: alert) }
+    append("FDWATCH_FIRST_SEEN", decimal(alert.firstSeen))
+    for (name, value) in alert.labels.sorted(by: { $0.key < $1.key }) { append("FDWATCH_LABEL", "\(name)=\(value)") }
+    if alert.isSilenced { append("FDWATCH_SILENCED", "1") }
+    append("FDWATCH_RESOLUTION", event.resolution?.rawValue)
+  }
+
+  /// A notice of a detector: worth a line, wakes nobody.
+  package init(_ notice: Notice, of process: AlertProcess) {
+    head("\(process.name): \(notice.text)", id: AlertWord.notice.messageID, priority: 6)
+    append("OBJECT_PID", String(process.pid))
+    append("FDWATCH_EVENT", AlertWord.notice.rawValue)
+    append(process)
+    append("FDWATCH_KIND", notice.kind.rawValue)
+    append("FDWATCH_TARGET", notice.target)
+    append("FDWATCH_VERDICT", notice.verdict.rawValue)
+  }
+
+  private mutating func head(_ message: String, id: String, priority: Int) {
+    append("MESSAGE", message)
+    append("MESSAGE_ID", id)
+    append("PRIORITY", String(priority))
+    append("SYSLOG_IDENTIFIER", "fdwatch")
+  }
+
+  private mutating func append(_ name: String, _ value: String?) {
+    if let value { fields.append((name, value)) }
+  }
+
+  private mutating func append(_ process: AlertProcess) {
+    append("FDWATCH_PID", String(process.pid))
+    append("FDWATCH_COMM", process.command)
+    append("FDWATCH_EXE", process.executable)
+    append("FDWATCH_UNIT", process.unit)
+  }
+
+  private mutating func append(_ member: AlertMember, of alert: Alert) {
+    if member.process.pid > 0 { append(member.process) }
+    if alert.members.count > 1 {
+      append("FDWATCH_PROCESS_COUNT", String(alert.members.count))
+      append("FDWATCH_PIDS", alert.members.prefix(100).map { String($0.process.pid) }.joined(separator: " "))
+    }
+    if alert.type == .report { return append("FDWATCH_EVIDENCE", alert.text) }
+    append("FDWATCH_COUNT", String(member.count))
+    append("FDWATCH_SOFT_LIMIT", member.limits.softInWords)
+    append("FDWATCH_SECONDS_TO_LIMIT", alert.timeToLimit.map { String(Int64(($0 / .seconds(1)).rounded())) })
+    guard alert.type == .leak else { return }
+    append("FDWATCH_KIND", alert.kind?.rawValue)
+    append("FDWATCH_TARGET", alert.target)
+    append("FDWATCH_LEAKED", String(alert.leaked))
+    append("FDWATCH_RATE_PER_HOUR", decimal(alert.ratePerHour))
+    append("FDWATCH_CONFIDENCE", decimal(alert.confidence))
+    append("FDWATCH_EVIDENCE", member.finding.evidence.joined(separator: "\n"))
+    guard let blame = alert.blame else { return }
+    append("FDWATCH_PROFILE", blame.profile)
+    for (index, stack) in blame.stacks.enumerated() {
+      let suffix = index == 0 ? "" : "_\(index + 1)"
+      append("FDWATCH_STACK\(suffix)", stack.frames.joined(separator: "\n"))
+      append("FDWATCH_STACK_SHARE\(suffix)", decimal(stack.share))
+      append("FDWATCH_STACK_BLAMED\(suffix)", stack.culprit)
+    }
+  }
+
+  /// Up to three digits behind the point.
+  private func decimal(_ value: Double) -> String { String((value * 1000).rounded() / 1000) }
+
+  package static func == (a: JournalEntry, b: JournalEntry) -> Bool {
+    a.fields.elementsEqual(b.fields) { $0.name == $1.name && $0.value == $1.value }
+  }
+}
+
+extension AlertWord {
+  /// Each kind of entry has its own, for filters and for the message catalog. Once released, they never change.
+  package var messageID: String {
+    switch self {
+    case .alert: "f80c5fad4bca4abfab75624beaafb344"
+    case .escalated: "c8d61a605f5a4b718841af0d1253f064"
+    case .resolved: "c2086a0c55884619a714cba8de4c5f2f"
+    case .notice, .test: "f062dfe4958749cd8f54978705c2d09b"
+    case .reminder: "5d1b0a8f0c4a4c7c9d0e5b1f6f0a7c21"
+    }
+  }
+}
+
+extension AlertEvent {
+  package var messageID: String {
+    if summary != nil { return "6c2f3c1c0b1e4f3f8b7f2f0c4f7e9a11" }
+    switch (word, alert.type) {
+    case (.alert, .limit): return "3f0f7a5e1a5b4a0bb0b5a8d52a6f3b90"
+    case (.alert, .report): return "9a6b8a3ed2be4bb58fd3b4ef7c3b1d5e"
+    default: return word.messageID
+    }
+  }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a process nears its soft limit, for whatever reason: by the time that is left, and not by a ratio alone.
+
+import Descriptors
+
+/// Follows the count of one process. Programs that raise their limit to a million make a ratio meaningless, and one that
+/// lives with 900 of 1024 open is in no danger: what matters is how soon the limit is reached at the present pace.
+package struct LimitWatch: Sendable {
+  /// The pace is that of the last one or two of these.
+  private static let window = Duration.seconds(300)
+
+  /// Two points on the way, the older at least a window old once there is one.
+  private var older: (time: Duration, count: Int)?
+  private var newer: (time: Duration, count: Int)?
+  /// Since when it has looked as if the limit were reached soon.
+  private var soonSince: Duration?
+  /// A burst is over by then; where there is less time, there is hardly any left, and that is told at once.
+  private static let patience = Duration.seconds(180)
+  package private(set) var isNear = false
+
+  package init() {}
+
+  package enum Change: Sendable, Equatable {
+    /// - timeLeft: at the present pace; zero where hardly any is left.
+    case near(timeLeft: Duration, perHour: Double)
+    case far
+  }
+
+  /// - Parameter warning: how much time is too little.
+  /// - Returns: what has changed.
+  package mutating func observe(count: Int, limits: Limits, at time: Duration, warning: Duration) -> Change? {
+    defer { remember(count, at: time) }
+    guard limits.soft > 0, limits.soft < 1 << 40 else { return leave() }
+    let soft = Double(limits.soft)
+    let left = soft - Double(count)
+    let perSecond = pace(count, at: time)
+    let timeLeft: Duration? = perSecond > 0 ? .milliseconds(Int64(min(max(left, 0) / perSecond, 1e9) * 1000)) : nil
+    // With so few left, the next busy moment is the one that fails.
+    let isFull = left <= max(3, soft / 50)
+    // Half of the limit and more is in use, and it goes on growing at a pace that was kept up for minutes.
+    let looksSoon = Double(count) > soft / 2 && (timeLeft.map { $0 < warning } ?? false)
+    soonSince = looksSoon ? soonSince ?? time : nil
+    let isSoon = soonSince.map { time - $0 >= Self.patience } ?? false
+    if isNear {
+      let isFar = left > max(6, soft / 20) && (timeLeft.map { $0 > warning * 2 } ?? true)
+      return isFar ? leave() : nil
+    }
+    guard isFull || isSoon else { return nil }
+    isNear = true
+    return .near(timeLeft: isFull ? .zero : timeLeft ?? .zero, perHour: perSecond * 3600)
+  }
+
+  private mutating func leave() -> Change? {
+    defer { isNear = false }
+    return isNear ? .far : nil
+  }
+
+  private func pace(_ count: Int, at time: Duration) -> Double {
+    guard let older, time - older.time >= Self.window else { return 0 }
+    return Double(count - older.count) / ((time - older.time) / .seconds(1))
+  }
+
+  private mutating func remember(_ count: Int, at time: Duration) {
+    guard let last = newer else {
+      newer = (time, count)
+      older = newer
+      return
+    }
+    guard time - last.time >= Self.window else { return }
+    older = last
+    newer = (time, count)
+  }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files and folders of our own: state, evidence, configuration.
+
+import CLinux
+import Glibc
+
+package enum Files {
+  /// The bytes of a regular file, without waiting for anything.
+  package static func read(_ path: String, limit: Int) throws(SystemCallError) -> [UInt8] {
+    try Descriptor(regularFile: path).contents(limit: limit)
+  }
+
+  /// Writes a file as a whole: who reads it finds the old or the new one, also after a crash. See rename(2).
+  package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600) throws(SystemCallError) {
+    let new = path + ".new"
+    do {
+      try write(bytes, to: new, mode: mode)
+      _ = try retrying("rename") { unsafe rename(new, path) }
+    } catch {
+      // A half of it would take the place that is wanted.
+      unsafe unlink(new)
+      throw error
+    }
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(SystemCallError) {
+    let file = Descriptor(owning: try retrying("open") { unsafe fdwatch_create(path) })
+    let number = file.number
+    if mode != 0o600 { _ = try retrying("fchmod") { fchmod(number, mode) } }
+    var written = 0
+    while written < bytes.count {
+      written += try retrying("write") {
+        unsafe bytes.withUnsafeBytes {
+          unsafe Glibc.write(number, $0.baseAddress?.advanced(by: written), bytes.count - written)
+        }
+      }
+    }
+    _ = try retrying("fdatasync") { fdatasync(number) }
+  }
+
+  /// Makes a folder, and those above it, for its owner only. One that is there already is fine.
+  package static func makeFolder(_ path: String) throws(SystemCallError) {
+    if unsafe mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw .last("mkdir") }
+    try makeFolder(String(path[..<slash]))
+    if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw .last("mkdir") }
+  }
+
+  /// The names in a folder, sorted; none where it cannot be read.
+  package static func names(in folder: String) -> [String] {
+    guard let directory = unsafe opendir(folder) else { return [] }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+        unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  package static func remove(_ path: String) { unsafe unlink(path) }
+
+  /// Removes a folder and the files in it.
+  package static func removeFolder(_ path: String) {
+    for name in names(in: path) { unsafe unlink("\(path)/\(name)") }
+    unsafe rmdir(path)
+  }
+}

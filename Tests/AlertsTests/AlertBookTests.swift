@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of alerts, fed by hand: time is a parameter.
+
+import Descriptors
+import Detection
+import Foundation
+import Testing
+
+@testable import Alerts
+
+private let hour = Duration.seconds(3600)
+private let limits = Limits(soft: 1024, hard: 4096)
+
+func process(_ pid: Int32 = 812, unit: String? = "orders.service") -> AlertProcess {
+  AlertProcess(
+    pid: pid, startTime: UInt64(pid) * 7, command: "orders", executable: "/usr/bin/orders", user: "www", unit: unit)
+}
+
+func finding(_ target: String = "10.0.0.5:5432", left: Duration? = .seconds(100 * 3600), leaked: Int = 12) -> Finding {
+  Finding(
+    id: 3, kind: .tcp, target: target, leaked: leaked, since: .seconds(60), ratePerHour: 38, rateInterval: 30...45,
+    timeToLimit: left, timeToLimitInterval: nil, confidence: 0.98, evidence: ["First."])
+}
+
+private func at(_ time: Duration) -> Moment { Moment(time: time, wall: 1_000_000 + time / .seconds(1)) }
+
+extension AlertBook {
+  fileprivate mutating func alert(_ finding: Finding, _ process: AlertProcess, at time: Duration) -> [AlertEvent] {
+    take(.alert(finding), of: process, count: 200, limits: limits, at: at(time))
+  }
+  fileprivate mutating func end(
+    _ finding: Finding, _ process: AlertProcess, _ how: Resolution = .closed, at time: Duration
+  ) -> [AlertEvent] {
+    take(.resolved(finding, how), of: process, count: 20, limits: limits, at: at(time))
+  }
+}
+
+extension [AlertEvent] {
+  fileprivate var words: [AlertWord] { map(\.word) }
+}
+
+@Suite struct `An alert` {
+  @Test func `is told once, and resolved with how`() {
+    var book = AlertBook()
+    let first = book.alert(finding(), process(), at: .zero)
+    #expect(first.words == [.alert] && first[0].alert.worst?.process.pid == 812)
+    #expect(book.update(finding(leaked: 30), of: process(), count: 230, limits: limits, at: at(.seconds(60))).isEmpty)
+    #expect(book.firing.map(\.leaked) == [30])
+    let end = book.end(finding(), process(), .retracted, at: .seconds(120))
+    #expect(end.words == [.resolved] && end[0].resolution == .retracted && end[0].alert.id == first[0].alert.id)
+    #expect(book.firing.isEmpty)
+  }
+
+  @Test func `of forty workers is one, with a count, and over with the last`() {
+    var book = AlertBook()
+    let events = (1...40).flatMap { book.alert(finding(), process($0), at: .seconds(Int64($0))) }
+    #expect(events.words == [.alert])
+    #expect(book.firing.count == 1 && book.firing[0].members.count == 40 && book.firing[0].leaked == 480)
+    #expect(book.firing[0].headline.hasPrefix("orders.service (40 processes) leaks tcp 10.0.0.5:5432: 480 open"))
+    #expect((1...39).flatMap { book.end(finding(), process($0), at: .seconds(100)) }.isEmpty)
+    #expect(book.end(finding(), process(40), at: .seconds(101)).words == [.resolved])
+  }
+
+  @Test func `of another cause, unit or lone process is another`() {
+    var book = AlertBook()
+    let all = [
+      book.alert(finding(), process(), at: .zero), book.alert(finding("10.0.0.6:80"), process(), at: .zero),
+      book.alert(finding(), process(5, unit: "mail.service"), at: .zero),
+      book.alert(finding(), process(6, unit: nil), at: .zero), book.alert(finding(), process(7, unit: nil), at: .zero),
+    ]
+    #expect(all.map(\.words) == Array(repeating: [.alert], count: 5))
+    #expect(Set(book.firing.map(\.id)).count == 5)
+  }
+
+  @Test func `is escalated once for each band of urgency`() {
+    var book = AlertBook()
+    #expect(book.alert(finding(left: hour * 48), process(), at: .zero)[0].priority == 4)
+    func told(_ left: Duration) -> [AlertEvent] {
+      book.update(finding(left: left), of: process(), count: 500, limits: limits, at: at(.seconds(60)))
+    }
+    #expect(told(hour * 20).words == [.escalated])
+    #expect(told(hour * 19).isEmpty)
+    let last = told(.seconds(500))
+    #expect(last.words == [.escalated] && last[0].priority == 2)
+    #expect(told(hour * 48).isEmpty && told(.seconds(400)).isEmpty)
+  }
+
+  @Test func `reminds ever more rarely`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    var reminders: [Int] = []
+    for minute in 0..<(60 * 24 * 20) where !book.tick(at: at(.seconds(60) * minute)).isEmpty {
+      reminders.append(minute / 60)
+    }
+    #expect(reminders.prefix(5) == [4, 12, 28, 60, 124])
+    #expect(reminders.dropFirst(6).isEmpty || reminders[6] - reminders[5] <= 7 * 24)
+  }
+
+  @Test func `that comes back within an hour keeps its name, and flapping is told no more than three times`() {
+    var book = AlertBook()
+    var told: [AlertEvent] = []
+    for turn in 0..<20 {
+      told += book.alert(finding(), process(), at: .seconds(Int64(turn) * 600))
+      told += book.end(finding(), process(), at: .seconds(Int64(turn) * 600 + 300))
+    }
+    #expect(Set(told.map(\.alert.id)).count == 1)
+    #expect(told.words == [.alert, .resolved, .alert, .resolved, .alert, .resolved])
+    // Its end is told when it stays away.
+    #expect(book.tick(at: at(.seconds(12_000 + 7200))).words == [.resolved])
+    // And what comes much later is another.
+    let later = book.alert(finding(), process(), at: .seconds(90_000))
+    #expect(later.words == [.alert] && later[0].alert.id != told[0].alert.id)
+  }
+
+  @Test func `that gets a stack later tells it once`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    var known = finding()
+    known.blame = Blame(profile: "file", stacks: [.init(frames: ["a.B /x.go:7"], own: 0, share: 0.97)])
+    let told = book.take(.attributed(known), of: process(), count: 9, limits: limits, at: at(.seconds(5)))
+    #expect(told.words == [.notice] && told[0].message.contains("97 % were opened by a.B (x.go:7)"))
+    #expect(book.take(.attributed(known), of: process(), count: 9, limits: limits, at: at(.seconds(6))).isEmpty)
+  }
+}
+
+@Suite struct `A storm of alerts` {
+  @Test func `gives a bounded number of entries, a summary, and loses none from the book`() throws {
+    var book = AlertBook()
+    let events = (1...1000).flatMap {
+      book.alert(finding(), process($0, unit: "u\($0).service"), at: .milliseconds(Int64($0)))
+    }
+    #expect(events.count == 20)
+    #expect(book.firing.count == 1000)
+    #expect(book.tick(at: at(.seconds(30))).isEmpty)
+    let summary = try #require(book.tick(at: at(.seconds(62))).first)
+    #expect(summary.summary?.events == 980 && summary.summary?.units.count == 10)
+    #expect(summary.message.hasPrefix("980 more alerts within a minute, of u100.service, "))
+  }
+
+  @Test func `does not hold back what is urgent`() {
+    var book = AlertBook()
+    for pid in 1...100 { _ = book.alert(finding(), process(Int32(pid), unit: "u\(pid).service"), at: .zero) }
+    let told = book.update(
+      finding(left: .seconds(60)), of: process(1, unit: "u1.service"), count: 1000, limits: limits, at: at(.seconds(1)))
+    #expect(told.words == [.escalated])
+  }
+}
+
+@Suite struct `A book of alerts` {
+  @Test func `that is restored tells nothing again, and keeps when it was first seen`() throws {
+    var before = AlertBook(seed: 5)
+    let told = before.alert(finding(), process(), at: .seconds(10))
+    let bytes = try JSONEncoder().encode(before.saved)
+    var book = AlertBook(seed: 77)
+    book.restore(try JSONDecoder().decode(AlertBook.Saved.self, from: bytes))
+    #expect(book.unconfirmed == [process()])
+    #expect(book.alert(finding(), process(), at: .seconds(500)).isEmpty)
+    #expect(book.unconfirmed.isEmpty)
+    #expect(book.firing[0].id == told[0].alert.id && book.firing[0].firstSeen == told[0].alert.firstSeen)
+    #expect(book.end(finding(), process(), at: .seconds(600)).words == [.resolved])
+  }
+
+  @Test func `ends what exited while nobody looked`() {
+    var before = AlertBook()
+    _ = before.alert(finding(), process(), at: .zero)
+    var book = AlertBook()
+    book.restore(before.saved)
+    let events = book.exited(process(), at: at(.seconds(5)))
+    #expect(events.words == [.resolved] && events[0].resolution == .exited)
+  }
+
+  @Test func `ends after hours what no detector has confirmed`() {
+    var before = AlertBook()
+    _ = before.alert(finding(), process(), at: .zero)
+    var book = AlertBook()
+    book.restore(before.saved)
+    #expect(book.endUnconfirmed(since: .zero, at: at(hour * 5)).isEmpty)
+    #expect(book.endUnconfirmed(since: .zero, at: at(hour * 7)).words == [.resolved])
+  }
+
+  @Test func `does not grow without end`() {
+    var book = AlertBook()
+    for number in 0..<6000 {
+      _ = book.alert(finding("/x/\(number)"), process(), at: .seconds(Int64(number)))
+      _ = book.end(finding("/x/\(number)"), process(), at: .seconds(Int64(number)))
+    }
+    #expect(book.saved.count <= AlertBook.mostEntries * 11 / 10)
+  }
+
+  @Test func `takes many reports of one kind as one`() {
+    var book = AlertBook()
+    let told = (0..<50).flatMap { number in
+      book.report("file /x/\(number): missing close", subject: "missing close", of: process(), at: at(.seconds(number)))
+    }
+    #expect(told.words == [.alert] && told[0].alert.type == .report && told[0].priority == 5)
+  }
+}
+
+@Suite struct `A limit` {
+  private func observe(_ watch: inout LimitWatch, _ counts: [Int], soft: UInt64 = 1000) -> [LimitWatch.Change] {
+    counts.enumerated().compactMap { index, count in
+      watch.observe(
+        count: count, limits: Limits(soft: soft, hard: soft), at: .seconds(60) * index, warning: .seconds(3600))
+    }
+  }
+
+  @Test func `is near by the time that is left, and far again with a distance`() {
+    var watch = LimitWatch()
+    // From 500 on by 5 a minute: below an hour from 700 on.
+    let changes = observe(&watch, (0..<80).map { 500 + $0 * 5 })
+    guard case .near(let left, let perHour)? = changes.first else { return #expect(Bool(false), "\(changes)") }
+    #expect(changes.count == 1 && left < .seconds(3600) && abs(perHour - 300) < 1)
+    #expect(watch.isNear)
+    #expect(observe(&watch, Array(repeating: 300, count: 20)) == [.far])
+  }
+
+  @Test func `is not near for who lives with much, nor by a short burst, nor where there is none`() {
+    var steady = LimitWatch()
+    #expect(observe(&steady, Array(repeating: 900, count: 100)).isEmpty)
+    var burst = LimitWatch()
+    #expect(observe(&burst, Array(repeating: 400, count: 20) + [900, 900] + Array(repeating: 400, count: 20)).isEmpty)
+    var unlimited = LimitWatch()
+    #expect(observe(&unlimited, (0..<100).map { $0 * 1000 }, soft: 1 << 40).isEmpty)
+  }
+
+  @Test func `is near at once where hardly any is left`() {
+    var watch = LimitWatch()
+    #expect(observe(&watch, [100, 990]) == [.near(timeLeft: .zero, perHour: 0)])
+  }
+}
+
+@Suite struct `Workers of a unit` {
+  private func left(_ survivors: Int, early: Bool = false) -> [Leftovers] {
+    let sum = (0..<survivors).reduce(0.0) { $0 + (early ? 0.01 : (Double($1) + 0.5) / Double(survivors)) }
+    return [
+      Leftovers(
+        kind: .file, target: "/srv/*", survivors: survivors, evidence: 4, placesSum: sum, thirds: early ? 1 : 7,
+        span: 600)
+    ]
+  }
+
+  private func run(_ ledger: inout UnitLedger, _ workers: [[Leftovers]]) -> [UnitLedger.Change] {
+    workers.enumerated().flatMap { index, leftovers in
+      ledger.exited(
+        leftovers, of: "web.service", command: "gunicorn", seconds: 600, alive: 4, at: .seconds(Int64(index) * 600))
+    }
+  }
+
+  @Test func `that each leak a little are a leak of the unit`() {
+    var ledger = UnitLedger()
+    let changes = run(&ledger, (0..<10).map { _ in left(5) })
+    guard case .leak(let finding)? = changes.first else { return #expect(Bool(false), "\(changes)") }
+    #expect(changes.count == 1 && finding.kind == .file && finding.target == "/srv/*")
+    #expect(abs(finding.ratePerHour - 4 * 30) < 1)
+    #expect(finding.evidence[0].contains("5 workers have exited that still held 25 files /srv/*"))
+    // Workers of the mended program take it back.
+    guard case .resolved? = run(&ledger, Array(repeating: [], count: 30)).first else { return #expect(Bool(false)) }
+  }
+
+  @Test func `that keep what they opened at their start, or of which few leave any, do not leak`() {
+    var pools = UnitLedger()
+    #expect(run(&pools, (0..<50).map { _ in left(5, early: true) }).isEmpty)
+    var few = UnitLedger()
+    #expect(run(&few, (0..<60).map { $0 % 3 == 0 ? left(5) : [] }).isEmpty)
+    var short = UnitLedger()
+    let brief = (0..<50).flatMap { _ in
+      short.exited(left(5), of: "cron.service", command: "job", seconds: 3, alive: 1, at: .zero)
+    }
+    #expect(brief.isEmpty)
+  }
+}
+
+@Suite struct `A silence` {
+  @Test(arguments: [
+    ("orders.service", true), ("orders", true), ("ord*", true), ("*", true), ("*.service", true),
+    ("mail.service", false),
+    ("order", false), ("", false),
+  ]) func `covers a unit by its name or a pattern`(subject: String, isCovered: Bool) {
+    let member = AlertMember(process: process(), finding: finding(), count: 1, limits: limits)
+    let alert = Alert(id: "x", type: .leak, firstSeen: 0, unit: "orders.service", members: [member])
+    #expect(Silence(subject: subject, until: 100, reason: "", by: "").covers(alert, at: 99) == isCovered)
+    #expect(!Silence(subject: subject, until: 100, reason: "", by: "").covers(alert, at: 100))
+  }
+}
