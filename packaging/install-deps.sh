@@ -21,6 +21,8 @@ need() { # PACKAGE TEST...
     "$@" || missing+=("$package")
 }
 
+# Headers only, which not every system ships with a file for pkg-config.
+has_tomlplusplus() { has_library tomlplusplus || [ -e /usr/include/toml++/toml.h ]; }
 has_journald() { has journalctl && { [ -x /usr/lib/systemd/systemd-journald ] || [ -x /lib/systemd/systemd-journald ]; }; }
 
 for purpose in "${@:-build}"; do
@@ -30,6 +32,7 @@ for purpose in "${@:-build}"; do
         need libsystemd-dev has_library libsystemd
         need zlib1g-dev has_library zlib
         need libdw-dev has_library libdw # headers; the library is loaded when a profile has addresses only
+        need libtomlplusplus-dev has_tomlplusplus
         need libcurl4-openssl-dev has_library libcurl # headers; the library is loaded when a profile is fetched
         ;;
     test)
@@ -37,6 +40,7 @@ for purpose in "${@:-build}"; do
         need util-linux has unshare nsenter setpriv
         need mount has mount
         need iproute2 has ip
+        need mandoc has mandoc # checks the manual
         need golang-go has go # a real Go program is watched, and its tools read what we write
         ;;
     demo) need python3 has python3 ;;
