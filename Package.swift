@@ -34,6 +34,7 @@ let package = Package(
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CToml"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     module("Descriptors"),
@@ -49,11 +50,12 @@ let package = Package(
     module("Systemd", ["CSystemd"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
+    module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
     module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [
-        "Watch",
+        "Watch", "Config",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings
@@ -75,10 +77,12 @@ let package = Package(
     tests("AttributionTests", ["Attribution"]),
     tests("SymbolsTests", ["Symbols", "TestSupport"], exclude: ["program.c"]),
     tests("ProfilesTests", ["Profiles", "TestSupport"]),
+    tests("ConfigTests", ["Config", "TestSupport"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(
       name: "journalsend", dependencies: ["Systemd"], path: "Tests/journalsend", swiftSettings: settings),
     tests("SystemdTests", ["Systemd", "TestSupport", "journalsend"]),
-  ]
+  ],
+  cxxLanguageStandard: .cxx17
 )
