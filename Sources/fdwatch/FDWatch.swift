@@ -32,7 +32,9 @@ struct FDWatch: ParsableCommand {
       All options of the watch: fdwatch help watch
       """,
     version: "0.1.0",
-    subcommands: [WatchCommand.self, RecordCommand.self, ReplayCommand.self],
+    subcommands: [
+      WatchCommand.self, RecordCommand.self, ReplayCommand.self, ConfigCommand.self, CheckConfigCommand.self,
+    ],
     defaultSubcommand: WatchCommand.self
   )
 }
