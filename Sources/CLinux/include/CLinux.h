@@ -19,6 +19,10 @@ int fdwatch_is_procfs(int descriptor);
 /// Returns 0 and the mode and inode, or -1 with errno.
 int fdwatch_stat_cached(int directory, const char *name, uint32_t *mode, uint64_t *inode);
 
+/// Sends one message to a datagram socket and never waits: what does not fit the socket's buffer goes as a sealed
+/// memory file (memfd_create(2), SCM_RIGHTS of unix(7), for their macros). Returns 0 or a negative errno.
+int fdwatch_send_datagram(const char *path, const void *bytes, size_t size);
+
 /// signalfd(2) for SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH and SIGTSTP, which it blocks in the calling thread.
 int fdwatch_signals_open(void);
 /// The number of the next signal that came in, 0 if there is none, or -1 with errno.
