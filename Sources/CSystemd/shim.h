@@ -4,6 +4,7 @@
 #endif
 // An entry's own CODE_FILE and CODE_LINE would name this header.
 #define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 #include <systemd/sd-login.h>
