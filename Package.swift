@@ -47,7 +47,7 @@ let package = Package(
       name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Alerts", ["Descriptors", "Detection", "Trace"]),
-    module("Systemd", ["CSystemd"]),
+    module("Systemd", ["CSystemd", "CLinux", "Linux"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
@@ -82,7 +82,9 @@ let package = Package(
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(
       name: "journalsend", dependencies: ["Systemd"], path: "Tests/journalsend", swiftSettings: settings),
-    tests("SystemdTests", ["Systemd", "TestSupport", "journalsend"]),
+    // Speaks to a service manager, where one is.
+    .executableTarget(name: "bustool", dependencies: ["Systemd"], path: "Tests/bustool", swiftSettings: settings),
+    tests("SystemdTests", ["Systemd", "TestSupport", "journalsend", "bustool"]),
   ],
   cxxLanguageStandard: .cxx17
 )
