@@ -79,6 +79,11 @@ package struct UnitState: Sendable, Equatable {
   package var exitCode: Int32
   package var exitStatus: Int32
 
+  package init(load: String, active: String, sub: String, result: String, exitCode: Int32, exitStatus: Int32) {
+    (self.load, self.active, self.sub) = (load, active, sub)
+    (self.result, self.exitCode, self.exitStatus) = (result, exitCode, exitStatus)
+  }
+
   package enum Outcome: Sendable, Equatable {
     case running
     case exited(Int32)
