@@ -13,6 +13,7 @@ struct FDWatch: ParsableCommand {
       fdwatch --comm <name> | --unit <name>
       fdwatch record <pid> -o <file>
       fdwatch replay [--explain] <file> ...
+      fdwatch alerts [--since <time>] [--unit <glob>] [--follow]
       """,
     discussion: """
       Watches a process and tells whether it leaks descriptors: which kind, to \
@@ -33,7 +34,8 @@ struct FDWatch: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      WatchCommand.self, RecordCommand.self, ReplayCommand.self, ConfigCommand.self, CheckConfigCommand.self,
+      WatchCommand.self, RecordCommand.self, ReplayCommand.self, AlertsCommand.self, ConfigCommand.self,
+      CheckConfigCommand.self,
     ],
     defaultSubcommand: WatchCommand.self
   )
