@@ -71,7 +71,7 @@ let package = Package(
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
     tests("AlertsTests", ["Alerts", "TestSupport"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
-    tests("CommandTests", ["Watch", "Detection", "TestSupport"], exclude: ["Traces"]),
+    tests("CommandTests", ["Watch", "Detection", "TestSupport", "journalsend"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("AttributionTests", ["Attribution"]),

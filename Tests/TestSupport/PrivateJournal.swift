@@ -41,6 +41,9 @@ package final class PrivateJournal {
     return ["nsenter", "--target", "\(pid)", "--mount"] + user + ["--wd=."]
   }
 
+  /// Its files, as they can be reached from here.
+  package var directory: String { "/proc/\(pid)/root/run/log/journal" }
+
   /// What `journalctl` prints of all that has been sent until now.
   package func read(_ arguments: [String] = []) throws -> String {
     // Entries are written by another process: without this some may still be on their way.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// fdwatch alerts: what was sent to a real journald, as a user sees it.
+
+import Foundation
+import TestSupport
+import Testing
+
+private let needsJournal = Comment(rawValue: "needs a journald of its own: \(PrivateJournal.obstacle ?? "")")
+
+@Suite(.enabled(if: PrivateJournal.isUsable, needsJournal)) struct `fdwatch alerts` {
+  private let journal: PrivateJournal
+
+  init() throws { journal = try PrivateJournal() }
+
+  private static let ids = [
+    "alert": "f80c5fad4bca4abfab75624beaafb344", "resolved": "c2086a0c55884619a714cba8de4c5f2f",
+    "notice": "f062dfe4958749cd8f54978705c2d09b",
+  ]
+
+  private func send(_ event: String, _ fields: [String], asNobody: Bool = false) throws {
+    let user = asNobody ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"] : []
+    let words = ["MESSAGE=a leak", "PRIORITY=3", "MESSAGE_ID=\(Self.ids[event] ?? "")", "FDWATCH_EVENT=\(event)"]
+    let sender = try ChildProcess(
+      journal.launcher + user + [Products.executable("journalsend")] + words + fields.map { "FDWATCH_" + $0 })
+    try #require(try sender.readLine() == "sent")
+    _ = try journal.read(["-n", "0"])
+    sender.closeInput()
+  }
+
+  private let leak = [
+    "TYPE=leak", "ALERT_ID=812-99-3", "PID=812", "COMM=orders", "UNIT=orders.service", "KIND=tcp",
+    "TARGET=10.0.0.5:5432", "COUNT=200", "SOFT_LIMIT=1024", "LEAKED=58", "RATE_PER_HOUR=720.0", "CONFIDENCE=0.998",
+    "SECONDS_TO_LIMIT=1310", "EVIDENCE=First.\nSecond.", "STACK=os.Open /go/os.go:3\nstore.Dial /src/pool.go:88",
+    "STACK_SHARE=0.97", "STACK_BLAMED=store.Dial /src/pool.go:88", "LABEL=team=web", "LABEL=at=a=b",
+    "FIRST_SEEN=1764000000.5", "PIDS=812 813", "PROCESS_COUNT=2",
+  ]
+
+  private func run(_ words: String...) throws -> ChildProcess.Outcome {
+    try BuiltBinary.run(["alerts"] + words, launcher: journal.launcher)
+  }
+
+  @Test func `says in a sentence that there are none`() throws {
+    let outcome = try run()
+    #expect(outcome.status == .exited(0) && outcome.errors.isEmpty)
+    #expect(outcome.output == "No alerts in the journal.\n")
+    #expect(
+      try run("--unit", "a\u{1b}b", "--since", "2026-01-31").output
+        == "No alerts of a\\x1bb since 2026-01-31 00:00:00.\n")
+    #expect(try run("--format", "json").output.isEmpty)
+  }
+
+  @Test func `is a table, with who opened what leaks below`() throws {
+    try send("alert", leak)
+    try send("notice", leak)
+    try send("resolved", leak + ["RESOLUTION=exited"])
+    try send("alert", ["TYPE=leak", "PID=7", "COMM=a\u{1b}[2J\nb", "KIND=file", "TARGET=/x\u{202e}y"])
+    let outcome = try run()
+    #expect(outcome.status == .exited(0) && outcome.errors.isEmpty)
+    let lines = outcome.output.split(separator: "\n").map(String.init)
+    try #require(lines.count == 6, "\(outcome.output)")
+    #expect(lines[0].split(separator: " ") == ["TIME", "EVENT", "WHO", "WHAT", "LEAKED", "RATE", "LIMIT", "IN"])
+    #expect(lines[1].hasSuffix("  alert     orders.service (2 processes)  tcp 10.0.0.5:5432      58  12/min       22m"))
+    #expect(lines[2] == "    97 % opened by store.Dial /src/pool.go:88")
+    #expect(lines[3].contains("  resolved  orders.service (2 processes)  tcp 10.0.0.5:5432 "))
+    #expect(lines[4] == "    over: the process exited")
+    #expect(lines[5].contains("  a\\x1b[2J\\nb[7]  ") && lines[5].contains("file /x\\u{202e}y"))
+    #expect(try run("-n", "1").output.split(separator: "\n").count == 2)
+    #expect(try run("--notices").output.contains("  notice  "))
+    #expect(try run("--unit", "ord*", "--since", "1h").output.split(separator: "\n").count == 5)
+    #expect(try run("--since", "2100-01-01").output == "No alerts since 2100-01-01 00:00:00.\n")
+  }
+
+  @Test func `is one JSON object a line, with the keys that hooks get`() throws {
+    try send("alert", leak)
+    let outcome = try run("--format", "json")
+    let objects = try `One look`.objects(outcome.output)
+    try #require(objects.count == 1)
+    var object = objects[0]
+    func take<Value: Equatable>(_ key: String, _ value: Value) {
+      #expect(object.removeValue(forKey: key) as? Value == value, "\(key)")
+    }
+    let time = try #require(object.removeValue(forKey: "time") as? String)
+    #expect(time.hasSuffix("Z") && object.removeValue(forKey: "host") as? String == ProcessInfo.processInfo.hostName)
+    take("schema", 1)
+    take("event", "alert")
+    take("id", "812-99-3")
+    take("type", "leak")
+    take("priority", 3)
+    take("first_seen", "2025-11-24T16:00:00.500Z")
+    take("unit", "orders.service")
+    take("pid", 812)
+    take("pids", [812, 813])
+    take("process_count", 2)
+    take("comm", "orders")
+    take("kind", "tcp")
+    take("target", "10.0.0.5:5432")
+    take("leaked", 58)
+    take("rate_per_hour", 720.0)
+    take("seconds_to_limit", 1310.0)
+    take("confidence", 0.998)
+    take("count", 200)
+    take("soft_limit", 1024)
+    take("evidence", ["First.", "Second."])
+    take("stack", ["os.Open /go/os.go:3", "store.Dial /src/pool.go:88"])
+    take("stack_share", 0.97)
+    take("silenced", false)
+    take("labels", ["at": "a=b", "team": "web"])
+    take("message", "a leak")
+    let stacks = object.removeValue(forKey: "stacks") as? [[String: Any]]
+    #expect(stacks?.count == 1 && stacks?[0]["blamed"] as? String == "store.Dial /src/pool.go:88")
+    #expect(object.isEmpty, "\(object)")
+  }
+
+  @Test(.enabled(if: Machine.canRunAsNobody, "needs root, and a build that others can run"))
+  func `believes root alone, and may be closed to others`() throws {
+    try send("alert", leak, asNobody: true)
+    #expect(try run().output == "No alerts in the journal.\n")
+    #expect(try run("--untrusted").output.contains("  alert (by uid 65534)  "))
+    let object = try #require(try `One look`.objects(try run("--untrusted", "--format", "json").output).first)
+    #expect(object["trusted"] as? Bool == false && object["sender_uid"] as? Int == 65534)
+    let refused = try BuiltBinary.run(["alerts"], user: 65534, launcher: journal.launcher)
+    #expect(refused.status == .exited(2) && refused.output.isEmpty)
+    #expect(refused.errors.contains("add yourself to the group systemd-journal"), "\(refused.errors)")
+  }
+
+  @Test func `goes on with --follow, and reads a directory`() throws {
+    try send("alert", leak)
+    let follower = try BuiltBinary.start(["alerts", "--follow", "-D", journal.directory, "--format", "json", "-n", "0"])
+    let table = try BuiltBinary.start(["alerts", "-f"], launcher: journal.launcher)
+    #expect(try table.readLine()?.hasPrefix("TIME ") == true)
+    #expect(try table.readLine()?.contains("  alert  orders.service") == true)
+    _ = try table.readLine()
+    try send("resolved", leak + ["RESOLUTION=closed"])
+    #expect(try table.readLine()?.contains("  resolved  orders.service") == true)
+    #expect(try table.readLine() == "    over: its descriptors were closed")
+    // The first one may still come as a new one, if the follower has started late; the second one comes.
+    let line = try #require(try follower.readLine())
+    #expect(line.contains("\"event\":\"resolved\"") && line.contains("\"resolution\":\"closed\""))
+    for child in [follower, table] {
+      child.send(SIGINT)
+      #expect(try child.finish().status == .killed(signal: SIGINT))
+    }
+  }
+
+  @Test func `refuses what is no journal and no time`() throws {
+    let missing = try run("-D", "/no/such\u{1b}")
+    #expect(missing.status == .exited(2) && missing.errors == "fdwatch: there is no journal in /no/such\\x1b\n")
+    for words in [["--since", "yesterday noon"], ["--since", "2026-02-30"], ["-n", "-1"], ["-D", "/x", "--merge"]] {
+      #expect(try BuiltBinary.run(["alerts"] + words).status == .exited(64), "\(words)")
+    }
+  }
+}
