@@ -2,6 +2,7 @@
 // Journal entries: sent, then read back by journalctl from a real journald.
 
 import Foundation
+import Glibc
 import Systemd
 import TestSupport
 import Testing
@@ -100,5 +101,44 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     let sender = try ChildProcess(hidden + [Products.executable("journalsend"), "MESSAGE=lost"])
     #expect(try sender.readLine() == "\(JournalError.notListening(socket: "/run/systemd/journal/socket"))")
     sender.closeInput()
+  }
+}
+
+@Suite struct `A journald that is in trouble` {
+  private let entry = [("MESSAGE", "a leak"), ("PRIORITY", "4")]
+
+  @Test func `and hangs, does not hold up who sends`() throws {
+    let directory = try TemporaryDirectory()
+    let journald = try Receiver(path: directory.path + "/socket")
+    var sent = 0
+    // The queue of a socket is some ten long, or 512 where systemd has set it.
+    let error = #expect(throws: JournalError.self) {
+      while sent < 100_000 {
+        try Journal.send(entry, to: journald.path)
+        sent += 1
+      }
+    }
+    #expect(error == .busy(socket: journald.path) && error?.mayPassLater == true && sent > 0)
+    #expect(journald.messages == Array(repeating: "MESSAGE=a leak\nPRIORITY=4\n", count: sent))
+    try Journal.send(entry, to: journald.path)
+  }
+
+  @Test func `and has ended, is told from one that never was`() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/socket"
+    #expect(throws: JournalError.notListening(socket: path)) { try Journal.send(entry, to: path) }
+    do { _ = try Receiver(path: path) }
+    let error = #expect(throws: JournalError.self) { try Journal.send(entry, to: path) }
+    #expect(error == .refused(socket: path) && error?.mayPassLater == true)
+  }
+
+  @Test func `gets lines with their length, and much as a file`() throws {
+    let directory = try TemporaryDirectory()
+    let journald = try Receiver(path: directory.path + "/socket")
+    try Journal.send([("MESSAGE", "two\nlines")], to: journald.path)
+    #expect(journald.messages == ["MESSAGE\n\u{9}\0\0\0\0\0\0\0two\nlines\n"])
+    // Larger than any socket's buffer: the message is empty, and the file comes beside it.
+    try Journal.send([("MESSAGE", String(repeating: "m", count: 20 << 20))], to: journald.path)
+    #expect(journald.messages == [""])
   }
 }
