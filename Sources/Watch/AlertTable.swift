@@ -52,11 +52,11 @@ package struct AlertRow: Sendable {
     if type == "limit", let count = event["FDWATCH_COUNT"], let limit = event["FDWATCH_SOFT_LIMIT"] {
       return "limit: \(count) of \(limit) open".printable
     }
-    if type == "report", let text = event["FDWATCH_EVIDENCE"] { return text.printable }
-    return event.message.printable
+    if let more = event["FDWATCH_SUPPRESSED"] { return "\(more) more alerts".printable }
+    return type.printable
   }
 
-  /// How it ended, or who opened what leaks.
+  /// How it ended, who opened what leaks, or what the columns have no place for.
   private static func remark(_ event: LoggedEvent, isOver: Bool) -> String? {
     if isOver {
       switch event["FDWATCH_RESOLUTION"] {
@@ -66,7 +66,10 @@ package struct AlertRow: Sendable {
       default: return nil
       }
     }
-    guard let stack = event["FDWATCH_STACK"], !stack.isEmpty else { return nil }
+    let isInColumns = event["FDWATCH_KIND"] != nil || event["FDWATCH_TYPE"] == "limit"
+    guard let stack = event["FDWATCH_STACK"], !stack.isEmpty else {
+      return isInColumns ? nil : (event["FDWATCH_EVIDENCE"] ?? event.message).printable
+    }
     let frames = stack.split(separator: "\n").map(String.init)
     guard let frame = event["FDWATCH_STACK_BLAMED"] ?? frames[safely: FrameFilter().own(frames)] else { return nil }
     let share = event["FDWATCH_STACK_SHARE"].flatMap { Double($0) }.flatMap { Int(exactly: ($0 * 100).rounded()) }
@@ -120,7 +123,9 @@ package struct AlertTable: Sendable {
     return table
   }
 
-  private func decorated(_ line: String, _ row: AlertRow) -> [String] {
+  private func decorated(_ padded: String, _ row: AlertRow) -> [String] {
+    // The last columns may be empty.
+    let line = String(padded.reversed().drop { $0 == " " }.reversed())
     let shown =
       switch row.urgency {
       case .high: style.alarm(line)

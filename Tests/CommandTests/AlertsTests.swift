@@ -70,6 +70,24 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(try run("--since", "2100-01-01").output == "No alerts since 2100-01-01 00:00:00.\n")
   }
 
+  @Test func `gives way where the terminal is narrow, and says what has no column below`() throws {
+    let path = "/very/long" + String(repeating: "/path", count: 40)
+    try send("alert", ["TYPE=leak", "PID=7", "COMM=c", "KIND=file", "TARGET=\(path)", "STACK=main.\(path)"])
+    try send("alert", ["TYPE=report", "UNIT=a.service", "EVIDENCE=Too many\nopen files"])
+    try send("alert", ["SUPPRESSED=57", "UNITS=a.service"])
+    let whole = try run().output.split(separator: "\n").map(String.init)
+    #expect(whole[1].contains(path) && whole[2].contains(path))
+    #expect(whole[3].contains("  a.service  report") && whole[4] == "    Too many\\nopen files")
+    #expect(whole[5].hasSuffix("  57 more alerts") && whole[6] == "    a leak")
+    let narrow = try BuiltBinary.start(
+      ["alerts"], environment: ["NO_COLOR": "1"], launcher: journal.launcher, terminal: (24, 90))
+    let lines = try narrow.finish().output.split(whereSeparator: \.isNewline).map(String.init)
+    #expect(lines.count == 7 && lines.allSatisfy { $0.count <= 90 && !$0.contains("\u{1b}") && $0.last != " " })
+    #expect(lines[1].contains("…") && lines[2].hasSuffix("…"))
+    let colourful = try BuiltBinary.start(["alerts"], launcher: journal.launcher, terminal: (24, 90))
+    #expect(try colourful.finish().output.contains("\u{1b}[1;31m"))
+  }
+
   @Test func `is one JSON object a line, with the keys that hooks get`() throws {
     try send("alert", leak)
     let outcome = try run("--format", "json")
