@@ -47,15 +47,16 @@ let package = Package(
       name: "Attribution", dependencies: ["Descriptors", "Detection"], exclude: ["README.md"], swiftSettings: settings),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Alerts", ["Descriptors", "Detection", "Trace"]),
-    module("Systemd", ["CSystemd", "CLinux", "Linux"]),
+    module("Systemd", ["CSystemd", "CLinux", "Descriptors", "Linux"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
     module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
+    module("Daemon", ["Watch", "Alerts", "Config"]),
     .executableTarget(
       name: "fdwatch",
       dependencies: [
-        "Watch", "Config",
+        "Daemon",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings

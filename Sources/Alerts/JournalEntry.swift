@@ -43,9 +43,9 @@ package struct JournalEntry: Sendable, Equatable {
     append("FDWATCH_VERDICT", notice.verdict.rawValue)
   }
 
-  private mutating func head(_ message: String, id: String, priority: Int) {
+  private mutating func head(_ message: String, id: MessageID, priority: Int) {
     append("MESSAGE", message)
-    append("MESSAGE_ID", id)
+    append("MESSAGE_ID", id.rawValue)
     append("PRIORITY", String(priority))
     append("SYSLOG_IDENTIFIER", "fdwatch")
   }
@@ -97,24 +97,24 @@ package struct JournalEntry: Sendable, Equatable {
 }
 
 extension AlertWord {
-  /// Each kind of entry has its own, for filters and for the message catalog. Once released, they never change.
-  package var messageID: String {
+  fileprivate var messageID: MessageID {
     switch self {
-    case .alert: "f80c5fad4bca4abfab75624beaafb344"
-    case .escalated: "c8d61a605f5a4b718841af0d1253f064"
-    case .resolved: "c2086a0c55884619a714cba8de4c5f2f"
-    case .notice, .test: "f062dfe4958749cd8f54978705c2d09b"
-    case .reminder: "5d1b0a8f0c4a4c7c9d0e5b1f6f0a7c21"
+    case .alert: .alert
+    case .escalated: .escalated
+    case .resolved: .resolved
+    case .notice, .test: .notice
+    case .reminder: .reminder
     }
   }
 }
 
 extension AlertEvent {
-  package var messageID: String {
-    if summary != nil { return "6c2f3c1c0b1e4f3f8b7f2f0c4f7e9a11" }
+  /// Each kind of entry has its own, for filters and for the message catalog.
+  package var messageID: MessageID {
+    if summary != nil { return .storm }
     switch (word, alert.type) {
-    case (.alert, .limit): return "3f0f7a5e1a5b4a0bb0b5a8d52a6f3b90"
-    case (.alert, .report): return "9a6b8a3ed2be4bb58fd3b4ef7c3b1d5e"
+    case (.alert, .limit): return .limit
+    case (.alert, .report): return .report
     default: return word.messageID
     }
   }

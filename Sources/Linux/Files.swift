@@ -47,18 +47,7 @@ package enum Files {
   }
 
   /// The names in a folder, sorted; none where it cannot be read.
-  package static func names(in folder: String) -> [String] {
-    guard let directory = unsafe opendir(folder) else { return [] }
-    defer { unsafe closedir(directory) }
-    var names: [String] = []
-    while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-        unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
-  }
+  package static func names(in folder: String) -> [String] { (try? Descriptor.names(in: folder))?.sorted() ?? [] }
 
   package static func remove(_ path: String) { unsafe unlink(path) }
 

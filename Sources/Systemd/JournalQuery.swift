@@ -2,6 +2,7 @@
 // Reading our own entries back. See sd_journal_next(3), sd_journal_add_match(3), sd_journal_wait(3).
 
 import CSystemd
+import Descriptors
 import Glibc
 import Linux
 

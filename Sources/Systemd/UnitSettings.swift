@@ -2,7 +2,7 @@
 // What the owner of a service says to fdwatch in its unit: the section [X-Fdwatch]. systemd passes over sections that begin
 // with X- and leaves them to others. See systemd.unit(5), whose order of folders and rules of drop-ins these are.
 
-import Glibc
+import Linux
 
 /// `Profile=` (repeatable), `ProfileHeader=` (repeatable), `ProfileTokenFile=`, `ProfileCA=`, `Discover=`.
 package struct UnitSettings: Sendable, Equatable {
@@ -39,34 +39,17 @@ package struct UnitSettings: Sendable, Equatable {
     var found: [String: String] = [:]
     for name in names {
       for folder in folders {
-        for path in entries("\(root)\(folder)/\(name).d") {
-          guard let file = path.split(separator: "/").last.map(String.init), file.hasSuffix(".conf") else { continue }
-          if found[file] == nil { found[file] = path }
+        let place = "\(root)\(folder)/\(name).d"
+        for file in Files.names(in: place) where file.hasSuffix(".conf") && found[file] == nil {
+          found[file] = "\(place)/\(file)"
         }
       }
     }
     return found.sorted { $0.key < $1.key }.map(\.value)
   }
 
-  private static func entries(_ folder: String) -> [String] {
-    guard let directory = unsafe opendir(folder) else { return [] }
-    defer { unsafe closedir(directory) }
-    var names: [String] = []
-    while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafePointer(to: entry.pointee.d_name) {
-        unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      names.append("\(folder)/\(name)")
-    }
-    return names
-  }
-
   private static func contents(_ path: String) -> String? {
-    guard let file = unsafe fopen(path, "re") else { return nil }
-    defer { unsafe fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: longest)
-    let count = unsafe fread(&bytes, 1, bytes.count, file)
-    return String(decoding: bytes.prefix(count), as: UTF8.self)
+    (try? Files.read(path, limit: longest)).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// An empty value takes back what came before, as everywhere in units.

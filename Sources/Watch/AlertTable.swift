@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events from the journal as lines for a person: a table, and below a row what explains it.
 
+import Alerts
 import Attribution
 import Descriptors
 import Linux

@@ -34,8 +34,9 @@ struct FDWatch: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      WatchCommand.self, RecordCommand.self, ReplayCommand.self, AlertsCommand.self, ConfigCommand.self,
-      CheckConfigCommand.self,
+      WatchCommand.self, RecordCommand.self, ReplayCommand.self, DaemonCommand.self, StatusCommand.self,
+      AlertsCommand.self, ExplainCommand.self, SilenceCommand.self, TestAlertCommand.self, CheckCommand.self,
+      ConfigCommand.self, CheckConfigCommand.self,
     ],
     defaultSubcommand: WatchCommand.self
   )

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// One process at one poll: what it is asked, and what follows.
+
+import Alerts
+import Config
+import Descriptors
+import Detection
+import Linux
+import Procfs
+import Systemd
+import Watch
+
+extension Daemon {
+  func poll(_ index: Int, at time: Duration) {
+    let watched = roster.watched[index]
+    polls += 1
+    do throws(ProcfsError) {
+      let looked = try watched.process.poll(at: time)
+      for note in watched.process.takeNotes() { tellNote(note, of: watched.subject) }
+      if let (poll, events) = looked {
+        if poll.isCensus {
+          censuses += 1
+          refresh(index)
+        }
+        take(events, of: index)
+      }
+      observeLimit(of: index, at: time)
+    } catch .gone {
+      exited(index)
+    } catch .zombie {
+      exited(index)
+    } catch {
+      // What was seen until now stands; what comes is unknown, and must not look like an all-clear.
+      roster.remove(index, as: error.isDenial ? .denied : .failed)
+      sayOnce("\(watched.subject.name) cannot be watched any more: \(error)")
+    }
+  }
+
+  /// A process that executes another program is somebody else for people.
+  private func refresh(_ index: Int) {
+    let identity = roster.watched[index].process.identity
+    guard identity.command != roster.watched[index].subject.command else { return }
+    roster.withWatched(index) {
+      $0.subject.command = identity.command
+      $0.subject.executable = identity.executable
+    }
+  }
+
+  private func take(_ events: [DetectionEvent], of index: Int) {
+    let watched = roster.watched[index]
+    for event in events {
+      if case .notice(let notice) = event {
+        teller.tell(notice, of: watched.subject)
+        continue
+      }
+      tell(
+        book.take(
+          witnessed(event, of: watched.subject), of: watched.subject, count: watched.process.count,
+          limits: watched.process.limits, labels: watched.treatment.labels, at: moment), watched.treatment)
+    }
+    for finding in watched.process.findings {
+      tell(
+        book.update(
+          finding, of: watched.subject, count: watched.process.count, limits: watched.process.limits,
+          labels: watched.treatment.labels, at: moment), watched.treatment)
+    }
+  }
+
+  /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
+  private func witnessed(_ event: DetectionEvent, of process: AlertProcess) -> DetectionEvent {
+    guard case .alert(var finding) = event, let unit = process.unit else { return event }
+    finding.quote(logOf: unit)
+    return .alert(finding)
+  }
+
+  private func exited(_ index: Int) {
+    let gone = roster.remove(index)
+    let now = moment
+    if let unit = gone.subject.unit { judgeTogether(gone, of: unit, at: now) }
+    for event in gone.process.exited(at: now.time) {
+      tell(
+        book.take(event, of: gone.subject, count: gone.process.count, limits: gone.process.limits, at: now),
+        gone.treatment)
+    }
+    tell(book.exited(gone.subject, at: now), gone.treatment)
+    lastReports[gone.subject.pid] = nil
+  }
+
+  /// What it leaves behind adds to what other workers of its unit have left.
+  private func judgeTogether(_ gone: Watched, of unit: String, at now: Moment) {
+    let alive = roster.watched.count { $0.subject.unit == unit && $0.subject.command == gone.subject.command }
+    // It is the workers that come and go: the end of a unit's last process says nothing of its successors.
+    let changes = unitLedger.exited(
+      gone.process.detector.leftovers, of: unit, command: gone.subject.command,
+      seconds: (now.time - gone.since).seconds, alive: alive, at: now.time)
+    var subject = gone.subject
+    // Of no process: it stays when the worker has gone.
+    (subject.pid, subject.startTime) = (0, 0)
+    for change in changes {
+      let event: DetectionEvent =
+        switch change {
+        case .leak(let finding): .alert(finding)
+        case .resolved(let finding): .resolved(finding, .closed)
+        }
+      tell(
+        book.take(event, of: subject, count: 0, limits: gone.process.limits, labels: gone.treatment.labels, at: now),
+        gone.treatment)
+    }
+  }
+
+  private func tellNote(_ note: String, of process: AlertProcess) {
+    teller.log("\(process.name): \(note)", more: [("OBJECT_PID", String(process.pid))])
+  }
+
+  private func observeLimit(of index: Int, at time: Duration) {
+    guard let warning = loaded.configuration.alerts.limitWarning else { return }
+    let watched = roster.watched[index]
+    let process = watched.process
+    let count = process.count - min(process.count, process.ownConnections)
+    var change: LimitWatch.Change?
+    roster.withWatched(index) {
+      change = $0.limit.observe(count: count, limits: process.limits, at: time, warning: warning)
+    }
+    switch change {
+    case nil: break
+    case .far:
+      tell(
+        book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment), watched.treatment
+      )
+    case .near(let left, let perHour):
+      // A leak tells of its limit itself.
+      guard process.findings.isEmpty else { return }
+      let finding = Finding(
+        id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
+        timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
+      let full = "\(count) of \(process.limits.softInWords) descriptors are open"
+      let text =
+        left == .zero
+        ? "\(full): a call that needs one more will soon fail with EMFILE"
+        : "\(full), and it goes on growing by \(perHour.hourlyInWords): the limit is reached in \(left.inWords)"
+      tell(
+        book.limit(
+          "descriptors", of: watched.subject, owner: watched.subject.owner, text: text, finding: finding, count: count,
+          limits: process.limits, labels: watched.treatment.labels, at: moment), watched.treatment)
+    }
+  }
+
+  func takeReports(_ socket: ReportSocket) {
+    let now = moment
+    for report in socket.take(at: now.time) {
+      let subject: AlertProcess
+      if let index = roster.index(of: report.pid) {
+        subject = roster.watched[index].subject
+      } else {
+        // It may have gone already; its user is known in any case.
+        let identity = try? ProcessDirectory(pid: report.pid, in: procfs).identity()
+        subject = AlertProcess(
+          pid: report.pid, startTime: identity?.startTime ?? 0, command: identity?.command ?? "?",
+          executable: identity?.executable, user: Host.userName(report.user), unit: Unit.name(of: report.pid))
+      }
+      if lastReports.count < 1000 { lastReports[report.pid] = report.message }
+      let text = report.stack.first.map { "\(report.message) (\($0))" } ?? report.message
+      tell(book.report(text, subject: report.stack.first ?? report.kind, of: subject, at: now))
+    }
+  }
+}
+
+extension ProcessReport {
+  /// Reports that differ in numbers and paths only are of one kind.
+  var kind: String { String(message.prefix(60).filter { !$0.isNumber }) }
+}
+
+extension AlertProcess {
+  var owner: String { unit ?? "\(pid)-\(startTime)" }
+}
+
+extension ProcfsError {
+  fileprivate var isDenial: Bool { if case .denied = self { true } else { false } }
+}

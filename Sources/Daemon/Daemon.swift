@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon: one loop on one thread, which polls, decides, tells and answers. See daemon(7).
+
+import Alerts
+import Config
+import Descriptors
+import Detection
+import Linux
+import Procfs
+import Systemd
+import Watch
+
+/// Why a daemon does not start.
+package enum DaemonError: Error, Equatable, CustomStringConvertible {
+  case configuration([ConfigProblem])
+  case cannotList(path: String, reason: String)
+  case failed(String)
+
+  package var description: String {
+    switch self {
+    case .configuration(let problems): problems.map { "\($0)" }.joined(separator: "\n")
+    case .cannotList(let path, let reason): "cannot list \(path.printable): \(reason)"
+    case .failed(let text): text
+    }
+  }
+}
+
+/// All of the daemon's state, owned by the thread that runs it.
+package final class Daemon {
+  let paths: DaemonPaths
+  let version: String
+  let procfs: Procfs
+  let state: StateStore
+  let evidence: EvidenceStore
+  let hooks: HookRunner
+  let boot = Host.boot
+  let started = Instant.now
+  let startedAt = WallClock.now
+  var loaded: LoadedConfiguration
+  var roster: Roster
+  var book: AlertBook
+  var teller: Teller
+  var server = StatusServer()
+  var reports: ReportSocket?
+  var unitLedger = UnitLedger()
+  /// Why the last configuration was refused, while it is.
+  var problem: String?
+  var polls: UInt64 = 0
+  var censuses: UInt64 = 0
+  var roundSeconds = 0.0
+  /// What processes have reported lately, for the evidence of their leaks.
+  var lastReports: [Int32: String] = [:]
+  var hostLimits = HostLimits()
+
+  private var nextListing = Duration.zero
+  private var nextRetry = Duration.zero
+  private var nextSave = Duration.zero
+  private var nextStatus = Duration.zero
+  private var isBookChanged = false
+  private var lastWatchdog = Instant.now
+  private var toldProblems: Set<String> = []
+  let handedIn: ListenSockets
+
+  /// How often what detectors know is saved, beside alerts and the end: the price of a crash.
+  private static let savePause = Duration.seconds(600)
+  private static let retryPause = Duration.seconds(300)
+  private static let statusPause = Duration.seconds(30)
+  /// The longest that the loop waits, so that its watchdog is fed and journal entries that wait are sent.
+  private static let longestWait = Duration.seconds(1)
+
+  package init(paths: DaemonPaths, version: String, sockets: ListenSockets) throws(DaemonError) {
+    self.paths = paths
+    self.version = version
+    handedIn = sockets
+    Host.raiseDescriptorLimit()
+    loaded = Configuration.load(root: paths.root, main: paths.configuration)
+    let errors = loaded.problems.filter(\.isError)
+    if !errors.isEmpty { throw .configuration(errors) }
+    do throws(SystemCallError) {
+      procfs = try Procfs(path: paths.procfs)
+      try Files.makeFolder(paths.state)
+      hooks = try HookRunner(usesSystemd: Daemon.isSystemdRunning)
+    } catch {
+      throw .failed("cannot start: \(error)")
+    }
+    state = StateStore(folder: paths.state)
+    evidence = EvidenceStore(folder: paths.evidence)
+    var doubts: [String] = []
+    func remembered<Value>(_ otherwise: Value, _ body: () throws(StateError) -> Value) -> Value {
+      do throws(StateError) { return try body() } catch {
+        doubts.append("\(error)")
+        return otherwise
+      }
+    }
+    let (state, boot) = (state, boot)
+    let detectors = remembered(StateStore.Remembered()) { () throws(StateError) in
+      try state.rememberedDetectors(boot: boot)
+    }
+    let alerts = remembered(nil) { () throws(StateError) in try state.rememberedAlerts(boot: boot) }
+    let silences = remembered([]) { () throws(StateError) in try state.rememberedSilences() }
+    roster = Roster(Treatments(loaded.configuration), remembered: detectors)
+    book = AlertBook(AlertPolicy(loaded.configuration.alerts), seed: UInt32.random(in: .min ... .max))
+    teller = Teller(loaded.configuration, hooks: hooks, silences: silences)
+    let now = moment
+    if let alerts {
+      book.restore(alerts.book)
+      // Nobody who lived before the machine was started lives still.
+      if !alerts.isThisBoot { for process in book.unconfirmed { tell(book.exited(process, at: now)) } }
+    }
+    for doubt in doubts { teller.log(doubt, priority: 4) }
+    teller.log("fdwatch \(version) begins")
+    for problem in loaded.problems { teller.log("\(problem)", priority: 4) }
+  }
+
+  /// Whether a systemd is there to run hooks: see sd_booted(3).
+  private static var isSystemdRunning: Bool {
+    (try? Descriptor(path: "/run/systemd/system").state().type == .directory) ?? false
+  }
+
+  var moment: Moment { Moment(time: Instant.now.sinceBoot, wall: WallClock.now) }
+}
+
+// MARK: The loop
+
+extension Daemon {
+  /// Runs until it is told to end.
+  package func run(_ signals: borrowing SignalQueue) throws(DaemonError) {
+    openSockets()
+    var isReady = false
+    while true {
+      let began = Instant.now
+      try list()
+      pollThoseDue()
+      timePasses()
+      roundSeconds = (Instant.now - began).seconds
+      feedWatchdog()
+      if !isReady {
+        isReady = true
+        Notify.ready(status: statusLine)
+      }
+      guard try wait(signals) else { break }
+    }
+    end()
+  }
+
+  private func end() {
+    Notify.stopping()
+    saveDetectors()
+    saveBook()
+    teller.waitForHooks(until: .now + .seconds(5))
+    teller.takeHookNotes()
+    teller.log("fdwatch ends: what it knows is kept in \(paths.state)")
+    teller.deliver()
+  }
+
+  private func list() throws(DaemonError) {
+    let time = Instant.now.sinceBoot
+    if time >= nextRetry {
+      nextRetry = time + Self.retryPause
+      roster.retryUnseen()
+    }
+    guard time >= nextListing else { return }
+    // Who is new is taken in at the second sight of him: within one interval.
+    nextListing = time + min(loaded.configuration.interval, .seconds(10)) / 2
+    let pids: [Int32]
+    do throws(SystemCallError) {
+      pids = try procfs.processes()
+    } catch {
+      if error.meaning == .noDescriptors { return sayOnce("no descriptor is left to list processes: \(error.reason)") }
+      throw .cannotList(path: paths.procfs, reason: error.reason)
+    }
+    let before = roster.watched.count
+    roster.list(pids, in: procfs, at: time)
+    for index in before..<max(before, roster.watched.count) { adopt(index) }
+    let unseen = roster.unseen
+    if let denied = unseen[.denied] {
+      sayOnce("\(denied) processes cannot be looked into: it takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
+    }
+    if let without = unseen[.limit] {
+      sayOnce("\(without) processes are not watched, as no descriptor is left for them: raise LimitNOFILE=")
+    }
+    shareOut()
+  }
+
+  /// What was found before a restart is known already, to the book or at least to the detector.
+  private func adopt(_ index: Int) {
+    let watched = roster.watched[index]
+    for finding in watched.process.findings {
+      tell(
+        book.take(
+          .alert(finding), of: watched.subject, count: watched.process.count, limits: watched.process.limits,
+          labels: watched.treatment.labels, at: moment), watched.treatment)
+    }
+  }
+
+  /// Each process may be looked at so much that all together keep to the budget: one half for those that are calm, one
+  /// for those that are not.
+  private func shareOut() {
+    let half = loaded.configuration.cpuBudget / 100 / 2
+    let suspicious = roster.watched.count { $0.process.detector.needsCloserLook }
+    let calm = half / Double(max(1, roster.watched.count - suspicious))
+    let close = half / Double(max(1, suspicious))
+    for watched in roster.watched {
+      let share = watched.process.detector.needsCloserLook ? close : calm
+      watched.process.tune(
+        interval: watched.treatment.interval, share: min(share, Schedule.usualShare),
+        patience: watched.treatment.patience)
+    }
+  }
+
+  private func pollThoseDue() {
+    let time = Instant.now.sinceBoot
+    // Backwards: who leaves is replaced by the last, who has been looked at.
+    for index in roster.watched.indices.reversed() where roster.watched[index].nextPoll <= time {
+      roster.withWatched(index) { watched in
+        watched.nextPoll += watched.treatment.interval
+        // Rounds that were missed, as after a suspend, are not made up for.
+        if watched.nextPoll <= time { watched.nextPoll = time + watched.treatment.interval }
+      }
+      poll(index, at: time)
+    }
+    procfs.sockets.roundEnded()
+  }
+
+  /// - Returns: whether it goes on.
+  private func wait(_ signals: borrowing SignalQueue) throws(DaemonError) -> Bool {
+    let next = roster.watched.lazy.map(\.nextPoll).min() ?? .seconds(Int64.max / 4)
+    let time = Instant.now.sinceBoot
+    let pause = max(.zero, min(next - time, nextListing - time, Self.longestWait))
+    let wanted =
+      [Readiness.Wanted(signals.number)] + server.wanted + (reports.map { [Readiness.Wanted($0.number)] } ?? [])
+    do throws(SystemCallError) {
+      let ready = try Readiness.wait(wanted, until: .now + pause)
+      while let signal = try signals.next() {
+        switch signal {
+        case .interrupt, .terminate: return false
+        case .hangUp: reload()
+        case .windowChanged, .stop: break
+        }
+      }
+      server.serve(ready) { [self] request, isLocal in respond(to: request, isLocal: isLocal) }
+      if let reports, ready.contains(reports.number) { takeReports(reports) }
+    } catch {
+      throw .failed("cannot wait: \(error)")
+    }
+    return true
+  }
+
+  private func feedWatchdog() {
+    guard let interval = Notify.watchdogInterval, Instant.now - lastWatchdog >= interval / 4 else { return }
+    lastWatchdog = .now
+    Notify.watchdog()
+  }
+
+  /// A problem of the daemon itself, once.
+  func sayOnce(_ text: String) {
+    let words = text.filter { !$0.isNumber }
+    if toldProblems.insert(words).inserted { teller.log(text, priority: 4) }
+  }
+}
+
+// MARK: Time passes
+
+extension Daemon {
+  private func timePasses() {
+    let now = moment
+    tell(book.tick(at: now))
+    tell(book.endUnconfirmed(since: started.sinceBoot, at: now))
+    if teller.dropOldSilences() {
+      saveSilences()
+      // What goes on is told now that somebody listens again.
+      for alert in book.firing where !teller.isSilenced(alert) && alert.isSilenced {
+        tell([AlertEvent(.reminder, alert)])
+      }
+    }
+    tell(hostLimits.observe(loaded.configuration.alerts.hostLimit, overview: nil, &book, at: now))
+    teller.takeHookNotes()
+    teller.deliver()
+    if isBookChanged {
+      isBookChanged = false
+      saveBook()
+      saveDetectors()
+    } else if now.time >= nextSave {
+      if nextSave != .zero { saveDetectors() }
+      nextSave = now.time + Self.savePause
+    }
+    if now.time >= nextStatus {
+      nextStatus = now.time + Self.statusPause
+      Notify.status(statusLine)
+      writeTextfile()
+    }
+  }
+
+  var statusLine: String {
+    let firing = book.firing
+    let units = Set(roster.watched.lazy.compactMap(\.subject.unit)).count
+    let leaks = firing.count { $0.type == .leak }
+    let what = firing.isEmpty ? "nothing leaks" : "\(firing.count) alerts, \(leaks) of them leaks"
+    let config = problem == nil ? "" : "; the new configuration is refused, the old one holds"
+    return "watching \(roster.watched.count) processes of \(units) units: \(what)\(config)"
+  }
+
+  private func saveDetectors() {
+    nextSave = Instant.now.sinceBoot + Self.savePause
+    let states = roster.watched.map { watched in
+      (
+        key: StateStore.Key(pid: watched.subject.pid, startTime: watched.subject.startTime),
+        state: watched.process.savedState
+      )
+    }
+    attempt { () throws(SystemCallError) in try state.save(states, boot: boot, at: Instant.now.sinceBoot) }
+  }
+
+  func saveBook() { attempt { () throws(SystemCallError) in try state.save(book.saved, boot: boot) } }
+
+  func saveSilences() { attempt { () throws(SystemCallError) in try state.save(teller.silences) } }
+
+  /// A full disk is told once, and again when it has been well meanwhile.
+  private func attempt(_ body: () throws(SystemCallError) -> Void) {
+    do throws(SystemCallError) {
+      try body()
+      toldProblems.remove("state")
+    } catch {
+      if toldProblems.insert("state").inserted {
+        teller.log("\(paths.state) takes no more (\(error)): a restart would forget what is known now", priority: 3)
+      }
+    }
+  }
+
+  // MARK: Telling
+
+  func tell(_ events: [AlertEvent], _ treatment: Treatment? = nil) {
+    for event in events {
+      isBookChanged = true
+      var event = event
+      if event.word == .alert || event.word == .escalated { addReports(to: &event.alert) }
+      teller.tell(event, hookNames: treatment?.hooks)
+      keepEvidence(of: event)
+    }
+  }
+
+  private func addReports(to alert: inout Alert) {
+    guard alert.type == .leak, let report = alert.members.lazy.compactMap({ self.lastReports[$0.process.pid] }).first
+    else { return }
+    alert.members[0].finding.evidence.append("It has reported itself: \"\(report.printable)\".")
+  }
+
+  private func keepEvidence(of event: AlertEvent) {
+    guard event.summary == nil, event.word == .alert || (event.word == .escalated && event.alert.priority <= 2) else {
+      return
+    }
+    let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.map { roster.watched[$0].process }
+    let json = event.json(host: Host.name, now: WallClock.now, time: WallClock.rfc3339)
+    do throws(SystemCallError) {
+      try evidence.keep(event, json: json, of: process, in: procfs, settings: loaded.configuration.evidence)
+    } catch {
+      sayOnce("\(paths.evidence) takes no evidence: \(error)")
+    }
+  }
+}
+
+extension AlertPolicy {
+  init(_ settings: Config.AlertSettings) {
+    self.init()
+    (reminders, burst) = (settings.reminders, settings.burst)
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs hooks on a thread of their own: whatever they do, no poll and no alert waits for them.
+
+import Alerts
+import Config
+import Linux
+import Synchronization
+import Systemd
+
+/// Queues of hooks, one for each.
+package final class HookRunner: Sendable {
+  /// What is to be told of hooks.
+  package struct Note: Sendable {
+    package var hook: String
+    package var text: String
+    package var isFailure: Bool
+  }
+
+  package struct Tally: Sendable, Equatable {
+    package var results: [String: Int] = [:]
+    package var dropped = 0
+  }
+
+  fileprivate struct State {
+    var waiting: [String: [HookJob]] = [:]
+    var notes: [Note] = []
+    var tallies: [String: Tally] = [:]
+    var running = 0
+    var isEnding = false
+  }
+
+  private let state = Mutex(State())
+  private let bell: Bell
+  private let usesSystemd: Bool
+  /// A failure of a hook that says it may be tried again.
+  private static let mostAttempts = 6
+  private static let firstPause = Duration.seconds(10)
+  /// So many wait to be taken; a flood is cut.
+  fileprivate static let mostNotes = 200
+
+  /// - Parameter usesSystemd: hooks are units of their own.
+  package init(usesSystemd: Bool) throws(SystemCallError) {
+    self.usesSystemd = usesSystemd
+    bell = try Bell()
+    try BackgroundThread.start { [self] in work() }
+  }
+
+  /// Queues a run. Returns at once.
+  package func run(_ job: HookJob) {
+    let name = job.hook.name
+    state.withLock { state in
+      if state.waiting[name, default: []].count >= job.hook.queue {
+        state.tallies[name, default: Tally()].dropped += 1
+        let dropped = state.tallies[name]?.dropped ?? 0
+        // Told at 1, 10, 100 …: a flood is not answered by a flood.
+        if String(dropped).dropFirst().allSatisfy({ $0 == "0" }), String(dropped).first == "1" {
+          state.note(
+            Note(hook: name, text: "\(dropped) runs dropped: its queue of \(job.hook.queue) is full", isFailure: true))
+        }
+      } else {
+        state.waiting[name, default: []].append(job)
+      }
+    }
+    bell.ring()
+  }
+
+  package func takeNotes() -> [Note] {
+    state.withLock { state in
+      defer { state.notes = [] }
+      return state.notes
+    }
+  }
+
+  package var tallies: [String: Tally] { state.withLock { $0.tallies } }
+
+  /// Whether all that was queued has been run.
+  package var isIdle: Bool { state.withLock { $0.running == 0 && $0.waiting.values.allSatisfy(\.isEmpty) } }
+
+  /// The thread ends. What it has started goes on without it.
+  package func end() {
+    state.withLock { $0.isEnding = true }
+    bell.ring()
+  }
+
+  // MARK: The thread
+
+  private struct Running {
+    var job: HookJob
+    var run: any HookRun
+  }
+
+  private func work() {
+    let bus = Bus()
+    var running: [Running] = []
+    var later: [(job: HookJob, due: Instant)] = []
+    var number = 0
+    while true {
+      let now = Instant.now
+      for entry in later where entry.due <= now {
+        state.withLock { $0.waiting[entry.job.hook.name, default: []].append(entry.job) }
+      }
+      later.removeAll { $0.due <= now }
+      while let job = next(running) {
+        number += 1
+        if let run = start(job, number, bus) { running.append(Running(job: job, run: run)) }
+      }
+      var left: [Running] = []
+      for entry in running {
+        guard let result = entry.run.result(at: now) else {
+          left.append(entry)
+          continue
+        }
+        if let again = finished(entry.job, result) {
+          later.append((again, now + Self.firstPause * (1 << again.attempts) / 2))
+        }
+      }
+      running = left
+      let isEnding = state.withLock { state in
+        state.running = running.count + later.count
+        return state.isEnding
+      }
+      if isEnding { return }
+      // A child's end has no bell: it is looked for ten times a second.
+      bell.wait(until: running.isEmpty ? later.map(\.due).min() ?? now + .seconds(3600) : now + .milliseconds(100))
+    }
+  }
+
+  private func next(_ running: [Running]) -> HookJob? {
+    state.withLock { state -> HookJob? in
+      for (name, jobs) in state.waiting {
+        guard let job = jobs.first, running.count(where: { $0.job.hook.name == name }) < job.hook.concurrency else {
+          continue
+        }
+        state.waiting[name]?.removeFirst()
+        // Not idle until the thread has said how it came out.
+        state.running += 1
+        return job
+      }
+      return nil
+    }
+  }
+
+  private func start(_ job: HookJob, _ number: Int, _ bus: Bus) -> (any HookRun)? {
+    do throws(HookFailure) {
+      if usesSystemd { return try TransientRun(job, number: number, bus: bus) }
+      if case .unit(let name) = job.hook.action {
+        throw HookFailure(reason: "no systemd runs here that could start \(name)")
+      }
+      return try ChildRun(job) { [self] line in
+        state.withLock { $0.note(Note(hook: job.hook.name, text: line, isFailure: false)) }
+      }
+    } catch {
+      _ = finished(job, .failed(error.reason))
+      return nil
+    }
+  }
+
+  /// - Returns: the job, if it is to be tried again.
+  private func finished(_ job: HookJob, _ result: HookResult) -> HookJob? {
+    let name = job.hook.name
+    return state.withLock { state in
+      state.tallies[name, default: Tally()].results[result.word, default: 0] += 1
+      switch result {
+      case .delivered: return nil
+      case .tryAgain where job.attempts + 1 < Self.mostAttempts:
+        var again = job
+        again.attempts += 1
+        return again
+      case .tryAgain:
+        state.note(
+          Note(
+            hook: name, text: "\(job.word) \(job.id) was not delivered in \(Self.mostAttempts) tries", isFailure: true))
+      case .failed(let reason):
+        state.note(Note(hook: name, text: "\(job.word) \(job.id): \(reason)", isFailure: true))
+      }
+      return nil
+    }
+  }
+}
+
+extension HookRunner.State {
+  fileprivate mutating func note(_ note: HookRunner.Note) {
+    if notes.count < HookRunner.mostNotes { notes.append(note) }
+  }
+}

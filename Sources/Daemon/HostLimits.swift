@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits of the whole host and of its users. See proc(5), /proc/sys/fs/file-nr, and inotify(7).
+
+import Alerts
+import Descriptors
+import Detection
+import Linux
+
+/// Looks at them now and then.
+struct HostLimits {
+  private(set) var handles: HostHandles?
+  private var next = Duration.zero
+  private var isNear = false
+  private static let pause = Duration.seconds(30)
+
+  /// - Parameter percent: of the limit, from which a person is told; 0 never.
+  mutating func observe(_ percent: Int, overview: Overview?, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
+    guard now.time >= next else { return [] }
+    next = now.time + Self.pause
+    handles = Self.read()
+    guard percent > 0, let handles, handles.limit > 0 else { return [] }
+    let isNearNow = handles.open * 100 >= handles.limit * UInt64(isNear ? max(1, percent - 5) : percent)
+    defer { isNear = isNearNow }
+    if !isNearNow { return isNear ? book.limitIsFar("file-max", of: nil, owner: "the host", at: now) : [] }
+    if isNear { return [] }
+    let finding = Finding(
+      id: 0, kind: .file, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
+      timeToLimit: .seconds(3600), timeToLimitInterval: nil, confidence: 1, evidence: [])
+    return book.limit(
+      "file-max", of: nil, owner: "the host",
+      text: "\(handles.open) of \(handles.limit) open files (fs.file-max): beyond that every open fails with ENFILE",
+      finding: finding, count: Int(clamping: handles.open), limits: Limits(soft: handles.limit, hard: handles.limit),
+      at: now)
+  }
+
+  private static func read() -> HostHandles? {
+    guard let text = try? Descriptor(path: "/proc/sys/fs").contents(of: "file-nr", limit: 4096) else { return nil }
+    let words = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    guard words.count >= 3, let open = UInt64(words[0]), let limit = UInt64(words[2]) else { return nil }
+    return HostHandles(open: open, limit: limit)
+  }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is watched: processes as they come and go.
+
+import Alerts
+import Config
+import Linux
+import Procfs
+import Systemd
+import Watch
+
+/// One process under watch, and what the daemon remembers beside it.
+package struct Watched {
+  package let process: WatchedProcess
+  /// Who it is for alerts: as of when it was found, or last verified.
+  package var subject: AlertProcess
+  package var treatment: Treatment
+  package var nextPoll: Duration
+  /// When it was taken in, since boot.
+  package var since: Duration
+  package var limit = LimitWatch()
+}
+
+/// Why a process is not watched.
+package enum Unseen: String, Sendable, CaseIterable {
+  /// For want of a capability.
+  case denied
+  /// We have no descriptor left for it.
+  case limit
+  case failed
+}
+
+/// All processes that are watched, and those that were looked at and left alone.
+package final class Roster {
+  package private(set) var watched: [Watched] = []
+  /// By pid: what else is known to run.
+  private var others: [Int32: Other] = [:]
+  private var indices: [Int32: Int] = [:]
+  private let remembered: StateStore.Remembered
+  private var treatments: Treatments
+  /// What is to be told of processes, once each.
+  package private(set) var notes: [(process: AlertProcess, text: String)] = []
+  private var isFirstListing = true
+  private var isLimitTold = false
+
+  private enum Other {
+    /// Seen in one listing: most of what lives for less than a moment is never looked at.
+    case new
+    /// Ignored by a rule, or by none meant, or of the kernel.
+    case leftAlone
+    case unseen(Unseen)
+  }
+
+  package init(_ treatments: Treatments, remembered: StateStore.Remembered) {
+    (self.treatments, self.remembered) = (treatments, remembered)
+  }
+
+  package var unseen: [Unseen: Int] {
+    others.values.reduce(into: [:]) { if case .unseen(let why) = $1 { $0[why, default: 0] += 1 } }
+  }
+
+  package func takeNotes() -> [(process: AlertProcess, text: String)] {
+    defer { notes = [] }
+    return notes
+  }
+
+  package func withWatched(_ index: Int, _ body: (inout Watched) -> Void) { body(&watched[index]) }
+
+  /// Another configuration holds: everybody is looked at anew, and what is known of those who stay is kept.
+  package func use(_ treatments: Treatments, in procfs: borrowing Procfs) -> [Watched] {
+    self.treatments = treatments
+    others = others.filter { if case .new = $0.value { true } else { false } }
+    var dropped: [Watched] = []
+    for index in watched.indices.reversed() {
+      let pid = watched[index].subject.pid
+      guard let directory = try? ProcessDirectory(pid: pid, in: procfs),
+        directory.startTime == watched[index].subject.startTime
+      else { continue }
+      if let treatment = treatments.treatment(of: facts(directory)) {
+        watched[index].treatment = treatment
+        watched[index].process.reprofile(treatment.profiling)
+      } else {
+        dropped.append(remove(index))
+        others[pid] = .leftAlone
+      }
+    }
+    return dropped
+  }
+
+  /// Lists what runs and takes in what is new.
+  /// - Parameters:
+  ///   - pids: of all processes that can be seen.
+  ///   - time: since boot.
+  package func list(_ pids: [Int32], in procfs: borrowing Procfs, at time: Duration) {
+    let own = Host.ownPID
+    var seen: [Int32: Other] = [:]
+    seen.reserveCapacity(others.count)
+    // At the start, looks at everybody would all come at once.
+    let spread = max(Duration.seconds(2), .milliseconds(20) * pids.count)
+    for pid in pids where indices[pid] == nil {
+      switch others[pid] {
+      case .leftAlone: seen[pid] = .leftAlone
+      case .unseen(let why): seen[pid] = .unseen(why)
+      case nil where !isFirstListing && pid != own: seen[pid] = .new
+      case nil, .new: seen[pid] = takeIn(pid, in: procfs, at: time, spread: isFirstListing ? spread : .zero)
+      }
+    }
+    others = seen
+    isFirstListing = false
+  }
+
+  /// Looks again at those that could not be watched: capabilities and limits change.
+  package func retryUnseen() {
+    others = others.filter { if case .unseen = $0.value { false } else { true } }
+  }
+
+  private func takeIn(_ pid: Int32, in procfs: borrowing Procfs, at time: Duration, spread: Duration) -> Other? {
+    do throws(ProcfsError) {
+      let directory = try ProcessDirectory(pid: pid, in: procfs)
+      if directory.isKernelThread { return .leftAlone }
+      guard let treatment = treatments.treatment(of: facts(directory)) else { return .leftAlone }
+      let key = StateStore.Key(pid: pid, startTime: directory.startTime)
+      let process = try WatchedProcess(
+        directory, in: procfs, interval: treatment.interval, start: { WallClock.now - Instant.now.sinceBoot.seconds },
+        profiling: treatment.profiling, remembered: remembered.state(of: key))
+      let identity = process.identity
+      let subject = AlertProcess(
+        identity, userName: users.name(identity.user), unit: Unit.name(of: pid))
+      let part = Double(UInt32(bitPattern: pid) &* 2_654_435_761 >> 16) / 65536
+      let wait = spread == .zero ? treatment.interval * part : spread * part
+      indices[pid] = watched.count
+      watched.append(
+        Watched(process: process, subject: subject, treatment: treatment, nextPoll: time + wait, since: time))
+      return nil
+    } catch .gone {
+      return nil
+    } catch .zombie {
+      return nil
+    } catch .denied {
+      return .unseen(.denied)
+    } catch {
+      return .unseen(failure(error))
+    }
+  }
+
+  private func failure(_ error: ProcfsError) -> Unseen {
+    guard case .failed(_, let call) = error, call.meaning == .noDescriptors else { return .failed }
+    return .limit
+  }
+
+  /// Lets go of a process. Who is behind it in the list takes its place.
+  @discardableResult package func remove(_ index: Int, as unseen: Unseen? = nil) -> Watched {
+    let gone = watched[index]
+    indices[gone.subject.pid] = nil
+    watched.swapAt(index, watched.count - 1)
+    watched.removeLast()
+    if index < watched.count { indices[watched[index].subject.pid] = index }
+    if let unseen { others[gone.subject.pid] = .unseen(unseen) }
+    return gone
+  }
+
+  package func index(of pid: Int32) -> Int? { indices[pid] }
+
+  private func facts(_ directory: borrowing ProcessDirectory) -> ProcessFacts {
+    let asked = treatments.asked
+    var facts = ProcessFacts(pid: directory.pid)
+    if asked.contains(.unit) { facts.unit = Unit.name(of: directory.pid) }
+    if asked.contains(.cgroup) { facts.cgroup = (try? directory.controlGroup()) ?? nil }
+    if asked.contains(.user), let user = try? directory.user() {
+      facts.uid = user
+      facts.user = users.name(user)
+    }
+    if asked.contains(.exe) { facts.exe = directory.executable }
+    if asked.contains(.comm) { facts.comm = try? directory.command() }
+    if asked.contains(.cmdline) { facts.cmdline = (try? directory.arguments())?.joined(separator: " ") }
+    return facts
+  }
+
+  private let users = UserNames()
+}
+
+/// Names of users, each looked up once.
+final class UserNames {
+  private var names: [UInt32: String] = [:]
+
+  func name(_ user: UInt32) -> String {
+    if let known = names[user] { return known }
+    let name = Host.userName(user)
+    names[user] = name
+    return name
+  }
+}

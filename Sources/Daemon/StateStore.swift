@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// What outlives a restart of the daemon: what detectors know, what alerts were told, silences.
+
+import Alerts
+import Descriptors
+import FoundationEssentials
+import Linux
+
+/// Files in the state directory, each replaced as a whole.
+package struct StateStore: Sendable {
+  package let folder: String
+  private var detectorsFile: String { folder + "/detectors" }
+  private var alertsFile: String { folder + "/alerts.json" }
+  private var silencesFile: String { folder + "/silences.json" }
+
+  /// Larger than what a thousand processes with a thousand descriptors need.
+  private static let longest = 256 << 20
+  private static let magic = Array("fdwatch detectors 1\n".utf8)
+
+  package init(folder: String) { self.folder = folder }
+
+  /// A process, for good.
+  package struct Key: Hashable, Sendable {
+    package var pid: Int32
+    package var startTime: UInt64
+
+    package init(pid: Int32, startTime: UInt64) { (self.pid, self.startTime) = (pid, startTime) }
+  }
+
+  /// What was saved of detectors, handed out once each.
+  package final class Remembered {
+    private var states: [Key: [UInt8]] = [:]
+    private var savedAt = Duration.zero
+
+    package init() {}
+
+    init(_ states: [Key: [UInt8]], savedAt: Duration) { (self.states, self.savedAt) = (states, savedAt) }
+
+    package var count: Int { states.count }
+
+    func state(of key: Key) -> (state: [UInt8], savedAt: Duration)? {
+      states.removeValue(forKey: key).map { ($0, savedAt) }
+    }
+
+    /// Those who were not found again are not waited for.
+    package func forget() { states = [:] }
+  }
+}
+
+/// Why what was saved is not believed.
+package enum StateError: Error, Equatable, CustomStringConvertible {
+  case unreadable(path: String, reason: String)
+  case unknown(path: String, reason: String)
+
+  package var description: String {
+    switch self {
+    case .unreadable(let path, let reason):
+      "\(path.printable) cannot be read (\(reason)): what was known before is lost"
+    case .unknown(let path, let reason):
+      "\(path.printable) is not what this version has saved (\(reason)): it begins anew"
+    }
+  }
+}
+
+// MARK: Detectors
+
+extension StateStore {
+  /// - Parameter time: since boot.
+  package func save(_ states: [(key: Key, state: [UInt8])], boot: String, at time: Duration) throws(SystemCallError) {
+    var bytes = Self.magic
+    let size = states.reduce(0) { $0 + $1.state.count + 24 }
+    bytes.reserveCapacity(bytes.count + size + 64)
+    bytes.append(contentsOf: boot.utf8)
+    bytes.append(UInt8(ascii: "\n"))
+    bytes.append(littleEndian: UInt64(clamping: time.nanoseconds))
+    for (key, state) in states {
+      bytes.append(littleEndian: UInt64(UInt32(bitPattern: key.pid)))
+      bytes.append(littleEndian: key.startTime)
+      bytes.append(littleEndian: UInt64(state.count))
+      bytes.append(contentsOf: state)
+    }
+    try Files.replace(detectorsFile, with: bytes)
+  }
+
+  /// What was saved on this boot. Each state has a checksum of its own, which who restores it looks at.
+  package func rememberedDetectors(boot: String) throws(StateError) -> Remembered {
+    guard let bytes = try read(detectorsFile) else { return Remembered() }
+    guard bytes.starts(with: Self.magic), let end = bytes[Self.magic.count...].firstIndex(of: UInt8(ascii: "\n")) else {
+      throw .unknown(path: detectorsFile, reason: "its first line is another")
+    }
+    // Processes of another boot are gone, whatever their numbers.
+    if Array(boot.utf8) != Array(bytes[Self.magic.count..<end]) { return Remembered() }
+    var position = end + 1
+    func number() -> UInt64? {
+      guard bytes.count - position >= 8 else { return nil }
+      defer { position += 8 }
+      return bytes[position..<position + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+    guard let savedAt = number() else { throw .unknown(path: detectorsFile, reason: "it is cut off") }
+    var states: [Key: [UInt8]] = [:]
+    while position < bytes.count {
+      guard let pid = number(), let start = number(), let count = number(), count <= bytes.count - position else {
+        throw .unknown(path: detectorsFile, reason: "it is cut off")
+      }
+      states[Key(pid: Int32(truncatingIfNeeded: pid), startTime: start)] = Array(
+        bytes[position..<position + Int(count)])
+      position += Int(count)
+    }
+    return Remembered(states, savedAt: .nanoseconds(Int64(clamping: savedAt)))
+  }
+
+  private func read(_ path: String) throws(StateError) -> [UInt8]? {
+    do {
+      return try Files.read(path, limit: Self.longest)
+    } catch {
+      if error.meaning == .noSuchEntry { return nil }
+      throw .unreadable(path: path, reason: error.reason)
+    }
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func append(littleEndian number: UInt64) {
+    for shift in stride(from: UInt64(0), to: 64, by: 8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+  }
+}
+
+// MARK: Alerts and silences
+
+extension StateStore {
+  private struct Alerts: Codable {
+    var boot: String
+    var book: AlertBook.Saved
+  }
+
+  package func save(_ book: AlertBook.Saved, boot: String) throws(SystemCallError) {
+    try replace(alertsFile, with: Alerts(boot: boot, book: book))
+  }
+
+  /// What was told, and whether it was on this boot: of another one no process is left.
+  package func rememberedAlerts(boot: String) throws(StateError) -> (book: AlertBook.Saved, isThisBoot: Bool)? {
+    guard let saved: Alerts = try decode(alertsFile) else { return nil }
+    if saved.book.version != AlertBook.Saved.version {
+      throw .unknown(path: alertsFile, reason: "version \(saved.book.version)")
+    }
+    return (saved.book, saved.boot == boot)
+  }
+
+  package func save(_ silences: [Silence]) throws(SystemCallError) { try replace(silencesFile, with: silences) }
+
+  package func rememberedSilences() throws(StateError) -> [Silence] { try decode(silencesFile) ?? [] }
+
+  private func replace(_ path: String, with value: some Encodable) throws(SystemCallError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    // What we encode are plain values: it does not fail.
+    guard let data = try? encoder.encode(value) else { return }
+    try Files.replace(path, with: Array(data))
+  }
+
+  private func decode<Value: Decodable>(_ path: String) throws(StateError) -> Value? {
+    guard let bytes = try read(path) else { return nil }
+    do {
+      return try JSONDecoder().decode(Value.self, from: Data(bytes))
+    } catch {
+      throw .unknown(path: path, reason: "it is damaged, or of another version")
+    }
+  }
+}

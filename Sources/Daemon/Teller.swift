@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is told of an alert: the journal, hooks, and standard error where no journal is.
+
+import Alerts
+import Config
+import Descriptors
+import Detection
+import Linux
+import Systemd
+
+/// Sends what is to be told, and keeps what could not be delivered.
+package final class Teller {
+  package var configuration: Configuration
+  package private(set) var silences: [Silence] = []
+  private let hooks: HookRunner
+  private let host: String
+  private var pending: [[(name: String, value: String)]] = []
+  package private(set) var dropped = 0
+  package private(set) var told: [AlertWord: Int] = [:]
+  private var isJournalTold = false
+  /// So many entries wait for a journald that is away.
+  private static let mostPending = 1000
+
+  package init(_ configuration: Configuration, hooks: HookRunner, silences: [Silence]) {
+    (self.configuration, self.hooks, self.silences) = (configuration, hooks, silences)
+    host = Host.name
+  }
+
+  package var pendingEntries: Int { pending.count }
+  package var hookTallies: [String: HookRunner.Tally] { hooks.tallies }
+
+  // MARK: Alerts
+
+  /// - Parameters:
+  ///   - hookNames: those that a rule names; all whose filters let it pass if `nil`.
+  package func tell(_ event: AlertEvent, hookNames: [String]? = nil) {
+    var event = event
+    event.alert.isSilenced = event.word != .test && silences.contains { $0.covers(event.alert, at: WallClock.now) }
+    told[event.word, default: 0] += 1
+    if event.alert.isSilenced { return }
+    log(JournalEntry(event).fields)
+    let json = event.json(host: host, now: WallClock.now, time: WallClock.rfc3339)
+    for hook in configuration.hooks where hook.passes(event, named: hookNames) {
+      hooks.run(HookJob(hook, event, json: json))
+    }
+  }
+
+  package func tell(_ notice: Notice, of process: AlertProcess) { log(JournalEntry(notice, of: process).fields) }
+
+  package func isSilenced(_ alert: Alert) -> Bool { silences.contains { $0.covers(alert, at: WallClock.now) } }
+
+  /// - Returns: whether any has ended.
+  package func dropOldSilences() -> Bool {
+    let before = silences.count
+    silences.removeAll { $0.until <= WallClock.now }
+    return silences.count < before
+  }
+
+  /// Of one subject the latest holds; one that has ended already takes it back.
+  package func silence(_ silence: Silence) {
+    silences.removeAll { $0.subject == silence.subject }
+    if silence.until > WallClock.now { silences.append(silence) }
+  }
+
+  // MARK: The log
+
+  /// A line about the daemon itself.
+  package func log(_ text: String, priority: Int = 6, id: MessageID? = nil, more: [(name: String, value: String)] = [])
+  {
+    var fields = [("MESSAGE", text), ("PRIORITY", String(priority)), ("SYSLOG_IDENTIFIER", "fdwatch")]
+    if let id { fields.append(("MESSAGE_ID", id.rawValue)) }
+    log(fields + more)
+  }
+
+  private func log(_ fields: [(name: String, value: String)]) {
+    guard configuration.alerts.journal else { return complain(fields) }
+    pending.append(fields)
+    deliver()
+  }
+
+  /// Sends what waits, in its order. To be called now and then.
+  package func deliver() {
+    while let entry = pending.first {
+      do throws(JournalError) {
+        try Journal.send(entry)
+        pending.removeFirst()
+        if isJournalTold, pending.isEmpty {
+          isJournalTold = false
+          complain([("MESSAGE", "the journal is back, and has what was kept for it")])
+        }
+      } catch .badFieldName(let name) {
+        // A label's or ours: without it the rest is worth telling.
+        pending[0].removeAll { $0.name == name }
+      } catch {
+        if !isJournalTold {
+          isJournalTold = true
+          complain([("MESSAGE", "\(error): alerts come here until it is, and are kept for it")])
+        }
+        complain(new: pending.count - 1)
+        break
+      }
+    }
+    if pending.count > Self.mostPending {
+      dropped += pending.count - Self.mostPending
+      pending.removeFirst(pending.count - Self.mostPending)
+      complainedUpTo = min(complainedUpTo, pending.count)
+    }
+    if pending.isEmpty { complainedUpTo = 0 }
+  }
+
+  /// Entries of ``pending`` that stand on standard error already.
+  private var complainedUpTo = 0
+
+  private func complain(new last: Int) {
+    guard last >= complainedUpTo else { return }
+    for entry in pending[complainedUpTo...last] { complain(entry) }
+    complainedUpTo = last + 1
+  }
+
+  private func complain(_ fields: [(name: String, value: String)]) {
+    let message = fields.first { $0.name == "MESSAGE" }?.value ?? ""
+    let priority = fields.first { $0.name == "PRIORITY" }?.value ?? "6"
+    // `<4>`: the level of the line, where systemd reads it. See sd-daemon(3).
+    let level = Notify.isWanted ? "<\(priority)>" : ""
+    try? Terminal.write("\(level)fdwatch: \(message)\n", to: 2)
+  }
+
+  // MARK: Hooks
+
+  /// Takes in how hooks came out.
+  package func takeHookNotes() {
+    for note in hooks.takeNotes() {
+      log(
+        "hook \(note.hook): \(note.text)", priority: note.isFailure ? 4 : 6,
+        id: note.isFailure ? .hookFailed : nil, more: [("FDWATCH_HOOK", note.hook)])
+    }
+  }
+
+  /// Waits until hooks have run, but not for long.
+  package func waitForHooks(until deadline: Instant) {
+    while !hooks.isIdle, Instant.now < deadline {
+      _ = try? Readiness.wait([], until: min(deadline, .now + .milliseconds(50)))
+      takeHookNotes()
+    }
+    hooks.end()
+  }
+}
+
+extension HookSettings {
+  func passes(_ event: AlertEvent, named names: [String]?) -> Bool {
+    if let names, !names.contains(name), event.word != .test { return false }
+    if event.word == .test { return true }
+    guard let word = Event(rawValue: event.word.rawValue), events.contains(word),
+      let type = AlertType(rawValue: event.alert.type.rawValue), types.contains(type)
+    else { return false }
+    // An end is as urgent as what it ends.
+    return event.alert.priority <= priority.rawValue
+  }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the configuration says of a process, worked out: the rule that it falls under and the defaults behind it.
+
+import Attribution
+import Config
+import Profiles
+import Watch
+
+/// How processes under one rule are treated. Shared by all of them.
+package final class Treatment: Sendable {
+  package let interval: Duration
+  /// See ``Detector/patience``.
+  package let patience: Double
+  package let profiling: Profiling
+  package let labels: [String: String]
+  /// Names of hooks; all whose filters let an alert pass if `nil`.
+  package let hooks: [String]?
+
+  package init(_ rule: WatchRule?, in configuration: Configuration, units: UnitSettingsCache) {
+    interval = rule?.interval ?? configuration.interval
+    patience =
+      switch rule?.sensitivity ?? configuration.sensitivity {
+      case .low: 2
+      case .normal: 1
+      case .high: 0.5
+      }
+    labels = configuration.labels.merging(rule?.labels ?? [:]) { $1 }
+    hooks = rule?.hooks
+    var profiling = Profiling()
+    profiling.addresses = rule?.profiles ?? []
+    profiling.discover = rule?.discover ?? configuration.profiles.discover
+    profiling.heedsOwners = configuration.profiles.owners
+    profiling.limits = configuration.profiles.limits
+    profiling.options.headers = rule?.profileHeaders ?? []
+    profiling.options.tokenFile = rule?.profileTokenFile
+    profiling.options.caFile = rule?.profileCA
+    profiling.filter = FrameFilter(skipping: configuration.skipFrames + (rule?.skipFrames ?? []))
+    profiling.units = units
+    self.profiling = profiling
+  }
+}
+
+/// The treatments of a configuration, one for each of its rules.
+package struct Treatments: Sendable {
+  private let configuration: Configuration
+  private let ordinary: Treatment
+  private let rules: [Treatment]
+  package let asked: Set<ProcessFacts.Name>
+
+  package init(_ configuration: Configuration) {
+    let units = UnitSettingsCache()
+    self.configuration = configuration
+    ordinary = Treatment(nil, in: configuration, units: units)
+    rules = configuration.watch.map { Treatment($0, in: configuration, units: units) }
+    asked = configuration.factsAsked
+  }
+
+  /// `nil` for a process that is not to be watched.
+  package func treatment(of facts: ProcessFacts) -> Treatment? {
+    if configuration.ignore.contains(where: { $0.matches(facts, pidIn: PidFile.pid(in:)) }) { return nil }
+    if rules.isEmpty { return ordinary }
+    return configuration.watch.firstIndex { $0.selector.matches(facts, pidIn: PidFile.pid(in:)) }.map { rules[$0] }
+  }
+}

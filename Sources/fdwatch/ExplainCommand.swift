@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// fdwatch explain ID: the evidence that was kept of an alert.
+
+import ArgumentParser
+import Daemon
+import Descriptors
+import Linux
+import Watch
+
+struct ExplainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "explain",
+    abstract: "Print the evidence that the daemon kept of an alert.",
+    discussion: """
+      What the process had open, what was believed of each class and why, and the alert as it was told; where the process \
+      has a profile, the file that holds it, for go tool pprof. Without an id: what there is.
+      """
+  )
+
+  @OptionGroup var place: DaemonPlace
+
+  @Argument(help: "The name of the alert, as fdwatch status shows it.")
+  var id: String?
+
+  func run() throws {
+    let folder = place.paths.evidence
+    guard let id else {
+      let names = Files.names(in: folder)
+      if names.isEmpty { complain("there is no evidence in \(folder)\(hint(folder))") }
+      for name in names { emit(name) }
+      if names.isEmpty { throw ExitCode(2) }
+      return
+    }
+    let files = id.contains("/") ? [] : Files.names(in: "\(folder)/\(id)")
+    if files.isEmpty {
+      complain("there is no evidence of \(id.printable) in \(folder)\(hint(folder))")
+      throw ExitCode(2)
+    }
+    // In the order in which one reads, the first alert before what came near the limit.
+    let order = EvidenceStore.files
+    let sorted = files.sorted { a, b in
+      (a.filter { $0 == "-" }.count, order.firstIndex { a.hasSuffix($0) } ?? 9)
+        < (b.filter { $0 == "-" }.count, order.firstIndex { b.hasSuffix($0) } ?? 9)
+    }
+    let style = TextStyle.forOutput
+    for file in sorted {
+      let path = "\(folder)/\(id)/\(file)"
+      emit(style.bold("== \(file)"))
+      if file.hasSuffix(".gz") {
+        emit("go tool pprof -top \(path)")
+      } else if let bytes = try? Files.read(path, limit: 64 << 20) {
+        Output.write(String(decoding: bytes, as: UTF8.self))
+      }
+      emit("")
+    }
+    try Output.check()
+  }
+
+  private func hint(_ folder: String) -> String {
+    Host.effectiveUser == 0 ? "" : ", or it is closed to you: run as root"
+  }
+}
