@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a service says to its manager about itself. See sd_notify(3), sd_watchdog_enabled(3), systemd.service(5).
 
+import CLinux
 import CSystemd
 import Glibc
 
@@ -13,7 +14,7 @@ package enum Notify {
   package static func ready(status: String) { send("READY=1\nSTATUS=\(oneLine(status))") }
 
   /// What `systemctl status` shows.
-  package static func status(_ text: String) { send("STATUS=\(oneLine(text))") }
+  package static func status(_ text: String) { offer("STATUS=\(oneLine(text))") }
 
   /// It reads its configuration again; ``ready(status:)`` ends it. The stamp tells apart what came before and after.
   package static func reloading() {
@@ -26,7 +27,7 @@ package enum Notify {
   package static func stopping() { send("STOPPING=1") }
 
   /// It is alive. To be sent twice in each ``watchdogInterval``.
-  package static func watchdog() { send("WATCHDOG=1") }
+  package static func watchdog() { offer("WATCHDOG=1") }
 
   /// So long may it be silent before it is taken for dead; `nil` where nobody minds.
   package static var watchdogInterval: Duration? {
@@ -35,6 +36,16 @@ package enum Notify {
   }
 
   private static func send(_ message: String) { _ = unsafe sd_notify(0, message) }
+
+  /// Sends what may be lost: sd_notify(3) waits for a manager that hangs, once the queue of its socket is full.
+  private static func offer(_ message: String) {
+    guard let path = unsafe getenv("NOTIFY_SOCKET"), unsafe path.pointee == CChar(UInt8(ascii: "/")) else {
+      // Abstract and other sockets are left to libsystemd.
+      return send(message)
+    }
+    let bytes = Array(message.utf8)
+    _ = unsafe fdwatch_send_datagram(path, bytes, bytes.count)
+  }
 
   /// A second line would be a second assignment.
   private static func oneLine(_ text: String) -> String {

@@ -1,13 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service manager, where there is none, where it is silent, and what its words mean.
 
+import Foundation
 import Glibc
 import Linux
 import Systemd
 import TestSupport
 import Testing
 
+/// A socket that accepts connections and never answers.
+private func listen(path: String) throws -> CInt {
+  let listener = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+  var address = sockaddr_un()
+  address.sun_family = sa_family_t(AF_UNIX)
+  unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+  let bound = unsafe withUnsafePointer(to: &address) {
+    unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      unsafe bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+    }
+  }
+  guard bound == 0, listen(listener, 100) == 0 else { throw SystemCallError("bind", errno: errno) }
+  return listener
+}
+
 @Suite struct `The service manager` {
+  @Test func `costs no descriptors when it cannot be reached`() async {
+    // In a process of its own: the tests beside it open and close descriptors in this one.
+    await #expect(processExitsWith: .success) {
+      func count() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+      let directory = try TemporaryDirectory()
+      let path = directory.path + "/private"
+      let listener = try listen(path: path)
+      defer { close(listener) }
+      let silent = Bus([.manager(path: path)], limit: .milliseconds(1))
+      let missing = Bus([.manager(path: path + "x")])
+      func fail() {
+        #expect(throws: BusError.self) { try silent.startUnit("a.service") }
+        #expect(throws: BusError.self) { try missing.startUnit("a.service") }
+        #expect(throws: JournalError.self) { try Journal.send([("MESSAGE", "lost")], to: path + "x") }
+        let message = String(repeating: "m", count: 1 << 20)
+        #expect(throws: JournalError.self) { try Journal.send([("MESSAGE", message)], to: path) }
+      }
+      // The first round opens what the process keeps.
+      fail()
+      let before = try count()
+      for _ in 1...50 { fail() }
+      #expect(try count() == before)
+    }
+  }
+
   @Test func `that is not there is told with the place where it was looked for`() throws {
     let path = try TemporaryDirectory().path + "/private"
     let bus = Bus([.manager(path: path)])
@@ -20,17 +61,8 @@ import Testing
     let directory = try TemporaryDirectory()
     // Blanks and percent signs have a meaning in D-Bus addresses.
     let path = directory.path + "/a socket;100%"
-    let listener = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    let listener = try listen(path: path)
     defer { close(listener) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
-    let bound = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    try #require(bound == 0 && listen(listener, 4) == 0)
     // libsystemd by itself waits for 25 s, and systemd itself is not asked then.
     let bus = Bus([.manager(path: path), .systemBus], limit: .milliseconds(50))
     for _ in 1...2 {

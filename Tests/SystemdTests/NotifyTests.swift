@@ -49,6 +49,20 @@ private var monotonicMicroseconds: Int64 {
     #expect(try run([], environment: [:]).answer == "wanted true, watchdog none\n")
   }
 
+  @Test(arguments: [["watchdog"], ["status", "on"]])
+  func `goes on where its manager hangs`(words: [String]) throws {
+    let directory = try TemporaryDirectory()
+    let manager = try Receiver(path: directory.path + "/notify")
+    #expect(throws: JournalError.busy(socket: manager.path)) {
+      while true { try Journal.send([("FILLS", "it")], to: manager.path) }
+    }
+    let child = try ChildProcess(
+      [Products.executable("bustool"), "notify"] + words, environment: ["NOTIFY_SOCKET": manager.path])
+    child.closeInput()
+    // It would never end.
+    #expect(try child.finish().status == .exited(0))
+  }
+
   @Test func `says nothing where nobody asked`() throws {
     let child = try ChildProcess([Products.executable("bustool"), "notify", "ready", "on"])
     child.closeInput()
