@@ -219,14 +219,16 @@ extension Daemon {
       }
       poll(index, at: time)
     }
-    procfs.sockets.roundEnded()
+    procfs.sockets.forgetOld()
   }
 
   /// - Returns: whether it goes on.
   private func wait(_ signals: borrowing SignalQueue) throws(DaemonError) -> Bool {
-    let next = roster.watched.lazy.map(\.nextPoll).min() ?? .seconds(Int64.max / 4)
-    let time = Instant.now.sinceBoot
-    let pause = max(.zero, min(next - time, nextListing - time, Self.longestWait))
+    var next = nextListing
+    for watched in roster.watched where watched.nextPoll < next { next = watched.nextPoll }
+    // Those who are due soon after each other are looked at together.
+    let quantum = min(max(loaded.configuration.interval / 20, .milliseconds(25)), .milliseconds(500))
+    let pause = min(max(next - Instant.now.sinceBoot, quantum), Self.longestWait)
     let wanted =
       [Readiness.Wanted(signals.number)] + server.wanted + (reports.map { [Readiness.Wanted($0.number)] } ?? [])
     do throws(SystemCallError) {
@@ -275,7 +277,7 @@ extension Daemon {
     }
     tell(hostLimits.observe(loaded.configuration.alerts.hostLimit, overview: nil, &book, at: now))
     teller.takeHookNotes()
-    teller.deliver()
+    teller.retry(at: .now)
     if isBookChanged {
       isBookChanged = false
       saveBook()

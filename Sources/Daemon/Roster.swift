@@ -91,7 +91,6 @@ package final class Roster {
   ///   - pids: of all processes that can be seen.
   ///   - time: since boot.
   package func list(_ pids: [Int32], in procfs: borrowing Procfs, at time: Duration) {
-    let own = Host.ownPID
     var seen: [Int32: Other] = [:]
     seen.reserveCapacity(others.count)
     // At the start, looks at everybody would all come at once.
@@ -100,7 +99,7 @@ package final class Roster {
       switch others[pid] {
       case .leftAlone: seen[pid] = .leftAlone
       case .unseen(let why): seen[pid] = .unseen(why)
-      case nil where !isFirstListing && pid != own: seen[pid] = .new
+      case nil where !isFirstListing: seen[pid] = .new
       case nil, .new: seen[pid] = takeIn(pid, in: procfs, at: time, spread: isFirstListing ? spread : .zero)
       }
     }
@@ -125,7 +124,8 @@ package final class Roster {
       let identity = process.identity
       let subject = AlertProcess(
         identity, userName: users.name(identity.user), unit: Unit.name(of: pid))
-      let part = Double(UInt32(bitPattern: pid) &* 2_654_435_761 >> 16) / 65536
+      // Knuth's multiplicative hash: neighbours are far apart.
+      let part = Double((UInt32(bitPattern: pid) &* 2_654_435_761) >> 16) / 65536
       let wait = spread == .zero ? treatment.interval * part : spread * part
       indices[pid] = watched.count
       watched.append(

@@ -78,8 +78,16 @@ package final class Teller {
     deliver()
   }
 
-  /// Sends what waits, in its order. To be called now and then.
+  /// Sends what waits, in its order, if it was not tried a moment ago. To be called now and then.
+  package func retry(at now: Instant) {
+    guard !pending.isEmpty, now - lastTry >= .seconds(1) else { return }
+    deliver()
+  }
+
+  private var lastTry = Instant.now
+
   package func deliver() {
+    lastTry = .now
     while let entry = pending.first {
       do throws(JournalError) {
         try Journal.send(entry)

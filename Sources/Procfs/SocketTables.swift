@@ -133,10 +133,14 @@ package final class SocketTables {
 
   /// Lets go of what was read, which may be megabytes. To be called when all processes have been looked at.
   package func roundEnded() {
+    forgetOld()
+    for namespace in readings.keys { readings[namespace]?.snapshot = nil }
+  }
+
+  /// Lets go of what may be read anew. To be called now and then where processes are not looked at all at once: what one
+  /// of them had read serves the others until then.
+  package func forgetOld() {
     let now = Instant.now
-    for (namespace, reading) in readings {
-      // A namespace of which nobody has asked for long may be gone.
-      readings[namespace] = reading.next < now ? nil : Reading(snapshot: nil, next: reading.next)
-    }
+    readings = readings.filter { $0.value.next >= now }
   }
 }

@@ -186,8 +186,8 @@ package final class WatchedProcess {
       poll.collector = try? directory.collector()
     }
     if table.hasSocketsToRead(isVerification: verification > .none) {
-      // What was read for another process in the same round will do.
-      let earliest = began + schedule.interval / -2
+      // What was read for another process since the last look will do.
+      let earliest = began + schedule.interval * -1
       if let snapshot = try sockets.snapshot(of: directory, since: earliest) {
         table.readSockets(in: snapshot, isCurrent: snapshot.isComplete && snapshot.taken >= end, into: &poll)
         if profiles?.needsListeners == true { noteListeners(in: snapshot) }
