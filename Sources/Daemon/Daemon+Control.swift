@@ -65,8 +65,9 @@ extension Daemon {
     book.policy = AlertPolicy(new.configuration.alerts)
     reports?.perSecond = new.configuration.reports.rate
     for dropped in roster.use(Treatments(new.configuration), in: procfs) {
-      for event in dropped.process.exited(at: moment.time) {
-        _ = book.take(event, of: dropped.subject, count: 0, limits: dropped.process.limits, at: moment)
+      // It goes on, but is nobody's business any more: its alerts end without a word.
+      for event in dropped.close?.exited(at: moment.time) ?? [] {
+        _ = book.take(event, of: dropped.subject, count: 0, limits: dropped.limits, at: moment)
       }
     }
     if new.configuration.metrics.listen != listened { listenOnNetwork() }

@@ -15,14 +15,10 @@ extension Daemon {
     let watched = roster.watched[index]
     polls += 1
     do throws(ProcfsError) {
-      let looked = try watched.process.poll(at: time)
-      for note in watched.process.takeNotes() { tellNote(note, of: watched.subject) }
-      if let (poll, events) = looked {
-        if poll.isCensus {
-          censuses += 1
-          refresh(index)
-        }
-        take(events, of: index)
+      if let process = watched.close {
+        try look(at: process, index, at: time)
+      } else if try watched.sentry.poll(at: time) {
+        roster.lookClosely(index, in: procfs, at: time)
       }
       observeLimit(of: index, at: time)
     } catch .gone {
@@ -36,33 +32,37 @@ extension Daemon {
     }
   }
 
-  /// A process that executes another program is somebody else for people.
-  private func refresh(_ index: Int) {
-    let identity = roster.watched[index].process.identity
-    guard identity.command != roster.watched[index].subject.command else { return }
-    roster.withWatched(index) {
-      $0.subject.command = identity.command
-      $0.subject.executable = identity.executable
+  private func look(at process: WatchedProcess, _ index: Int, at time: Duration) throws(ProcfsError) {
+    let looked = try process.poll(at: time)
+    for note in process.takeNotes() { tellNote(note, of: roster.watched[index].subject) }
+    guard let (poll, events) = looked else { return }
+    if poll.isCensus {
+      censuses += 1
+      refresh(index, process.identity)
     }
-  }
-
-  private func take(_ events: [DetectionEvent], of index: Int) {
     let watched = roster.watched[index]
     for event in events {
       if case .notice(let notice) = event {
         teller.tell(notice, of: watched.subject)
-        continue
+      } else {
+        tell(witnessed(event, of: watched.subject), of: watched)
       }
-      tell(
-        book.take(
-          witnessed(event, of: watched.subject), of: watched.subject, count: watched.process.count,
-          limits: watched.process.limits, labels: watched.treatment.labels, at: moment), watched.treatment)
     }
-    for finding in watched.process.findings {
+    for finding in process.findings {
       tell(
         book.update(
-          finding, of: watched.subject, count: watched.process.count, limits: watched.process.limits,
-          labels: watched.treatment.labels, at: moment), watched.treatment)
+          finding, of: watched.subject, count: watched.count, limits: watched.limits, labels: watched.treatment.labels,
+          at: moment), watched.treatment)
+    }
+    roster.withWatched(index) { $0.relax(at: time) }
+  }
+
+  /// A process that executes another program is somebody else for people.
+  private func refresh(_ index: Int, _ identity: ProcessIdentity) {
+    guard identity.command != roster.watched[index].subject.command else { return }
+    roster.withWatched(index) {
+      $0.subject.command = identity.command
+      $0.subject.executable = identity.executable
     }
   }
 
@@ -77,11 +77,7 @@ extension Daemon {
     let gone = roster.remove(index)
     let now = moment
     if let unit = gone.subject.unit { judgeTogether(gone, of: unit, at: now) }
-    for event in gone.process.exited(at: now.time) {
-      tell(
-        book.take(event, of: gone.subject, count: gone.process.count, limits: gone.process.limits, at: now),
-        gone.treatment)
-    }
+    for event in gone.close?.exited(at: now.time) ?? [] { tell(event, of: gone) }
     tell(book.exited(gone.subject, at: now), gone.treatment)
     lastReports[gone.subject.pid] = nil
   }
@@ -91,7 +87,7 @@ extension Daemon {
     let alive = roster.watched.count { $0.subject.unit == unit && $0.subject.command == gone.subject.command }
     // It is the workers that come and go: the end of a unit's last process says nothing of its successors.
     let changes = unitLedger.exited(
-      gone.process.detector.leftovers, of: unit, command: gone.subject.command,
+      gone.close?.detector.leftovers ?? [], of: unit, command: gone.subject.command,
       seconds: (now.time - gone.since).seconds, alive: alive, at: now.time)
     var subject = gone.subject
     // Of no process: it stays when the worker has gone.
@@ -103,7 +99,7 @@ extension Daemon {
         case .resolved(let finding): .resolved(finding, .closed)
         }
       tell(
-        book.take(event, of: subject, count: 0, limits: gone.process.limits, labels: gone.treatment.labels, at: now),
+        book.take(event, of: subject, count: 0, limits: gone.limits, labels: gone.treatment.labels, at: now),
         gone.treatment)
     }
   }
@@ -115,11 +111,10 @@ extension Daemon {
   private func observeLimit(of index: Int, at time: Duration) {
     guard let warning = loaded.configuration.alerts.limitWarning else { return }
     let watched = roster.watched[index]
-    let process = watched.process
-    let count = process.count - min(process.count, process.ownConnections)
+    let (count, limits) = (watched.count, watched.limits)
     var change: LimitWatch.Change?
     roster.withWatched(index) {
-      change = $0.limit.observe(count: count, limits: process.limits, at: time, warning: warning)
+      change = $0.limit.observe(count: count, limits: limits, at: time, warning: warning)
     }
     switch change {
     case nil: break
@@ -129,11 +124,11 @@ extension Daemon {
       )
     case .near(let left, let perHour):
       // A leak tells of its limit itself.
-      guard process.findings.isEmpty else { return }
+      guard watched.close?.findings.isEmpty != false else { return }
       let finding = Finding(
         id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
         timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
-      let full = "\(count) of \(process.limits.softInWords) descriptors are open"
+      let full = "\(count) of \(limits.softInWords) descriptors are open"
       let text =
         left == .zero
         ? "\(full): a call that needs one more will soon fail with EMFILE"
@@ -141,7 +136,7 @@ extension Daemon {
       tell(
         book.limit(
           "descriptors", of: watched.subject, owner: watched.subject.owner, text: text, finding: finding, count: count,
-          limits: process.limits, labels: watched.treatment.labels, at: moment), watched.treatment)
+          limits: limits, labels: watched.treatment.labels, at: moment), watched.treatment)
     }
   }
 

@@ -185,24 +185,21 @@ extension Daemon {
   /// What was found before a restart is known already, to the book or at least to the detector.
   private func adopt(_ index: Int) {
     let watched = roster.watched[index]
-    for finding in watched.process.findings {
-      tell(
-        book.take(
-          .alert(finding), of: watched.subject, count: watched.process.count, limits: watched.process.limits,
-          labels: watched.treatment.labels, at: moment), watched.treatment)
-    }
+    for finding in watched.close?.findings ?? [] { tell(.alert(finding), of: watched) }
   }
 
   /// Each process may be looked at so much that all together keep to the budget: one half for those that are calm, one
   /// for those that are not.
   private func shareOut() {
     let half = loaded.configuration.cpuBudget / 100 / 2
-    let suspicious = roster.watched.count { $0.process.detector.needsCloserLook }
-    let calm = half / Double(max(1, roster.watched.count - suspicious))
-    let close = half / Double(max(1, suspicious))
+    var (calm, suspicious) = (0, 0)
+    for case let process? in roster.watched.lazy.map(\.close) {
+      if process.detector.needsCloserLook { suspicious += 1 } else { calm += 1 }
+    }
     for watched in roster.watched {
-      let share = watched.process.detector.needsCloserLook ? close : calm
-      watched.process.tune(
+      guard let process = watched.close else { continue }
+      let share = half / Double(max(1, process.detector.needsCloserLook ? suspicious : calm))
+      process.tune(
         interval: watched.treatment.interval, share: min(share, Schedule.usualShare),
         patience: watched.treatment.patience)
     }
@@ -304,11 +301,12 @@ extension Daemon {
 
   private func saveDetectors() {
     nextSave = Instant.now.sinceBoot + Self.savePause
-    let states = roster.watched.map { watched in
-      (
-        key: StateStore.Key(pid: watched.subject.pid, startTime: watched.subject.startTime),
-        state: watched.process.savedState
-      )
+    let states = roster.watched.compactMap { watched in
+      watched.close.map {
+        (
+          key: StateStore.Key(pid: watched.subject.pid, startTime: watched.subject.startTime), state: $0.savedState
+        )
+      }
     }
     attempt { () throws(SystemCallError) in try state.save(states, boot: boot, at: Instant.now.sinceBoot) }
   }
@@ -341,6 +339,14 @@ extension Daemon {
     }
   }
 
+  /// What a detector says of a process.
+  func tell(_ event: DetectionEvent, of watched: Watched) {
+    tell(
+      book.take(
+        event, of: watched.subject, count: watched.count, limits: watched.limits, labels: watched.treatment.labels,
+        at: moment), watched.treatment)
+  }
+
   private func addReports(to alert: inout Alert) {
     guard alert.type == .leak, let report = alert.members.lazy.compactMap({ self.lastReports[$0.process.pid] }).first
     else { return }
@@ -351,7 +357,7 @@ extension Daemon {
     guard event.summary == nil, event.word == .alert || (event.word == .escalated && event.alert.priority <= 2) else {
       return
     }
-    let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.map { roster.watched[$0].process }
+    let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.flatMap { roster.watched[$0].close }
     let json = event.json(host: Host.name, now: WallClock.now, time: WallClock.rfc3339)
     do throws(SystemCallError) {
       try evidence.keep(event, json: json, of: process, in: procfs, settings: loaded.configuration.evidence)

@@ -49,20 +49,23 @@ package struct Overview: Sendable {
   private static let severity: [Verdict] = [.unknown, .steady, .load, .step, .warmUp, .sawtooth, .leak]
 
   package mutating func add(_ watched: Watched) {
-    let process = watched.process
     let key = watched.subject.unit ?? "\u{0}" + watched.subject.command
     let index = indices[key] ?? units.count
     if index == units.count {
       indices[key] = index
       units.append(UnitRow(unit: watched.subject.unit, command: watched.subject.command))
     }
-    let count = process.count - min(process.count, process.ownConnections)
+    let count = watched.count
     units[index].processes += 1
     units[index].open += count
-    let soft = process.limits.soft
+    let soft = watched.limits.soft
     if soft < 1 << 40 {
       units[index].softLimit = min(units[index].softLimit ?? soft, soft)
       if soft > 0 { units[index].fullest = max(units[index].fullest, Double(count) / Double(soft)) }
+    }
+    guard let process = watched.close else {
+      if units[index].verdict == .unknown { units[index].verdict = .steady }
+      return
     }
     let verdict = process.detector.overall
     if (Self.severity.firstIndex(of: verdict) ?? 0) > (Self.severity.firstIndex(of: units[index].verdict) ?? 0) {

@@ -8,18 +8,6 @@ import Procfs
 import Systemd
 import Watch
 
-/// One process under watch, and what the daemon remembers beside it.
-package struct Watched {
-  package let process: WatchedProcess
-  /// Who it is for alerts: as of when it was found, or last verified.
-  package var subject: AlertProcess
-  package var treatment: Treatment
-  package var nextPoll: Duration
-  /// When it was taken in, since boot.
-  package var since: Duration
-  package var limit = LimitWatch()
-}
-
 /// Why a process is not watched.
 package enum Unseen: String, Sendable, CaseIterable {
   /// For want of a capability.
@@ -77,7 +65,7 @@ package final class Roster {
       else { continue }
       if let treatment = treatments.treatment(of: facts(directory)) {
         watched[index].treatment = treatment
-        watched[index].process.reprofile(treatment.profiling)
+        watched[index].close?.reprofile(treatment.profiling)
       } else {
         dropped.append(remove(index))
         others[pid] = .leftAlone
@@ -117,19 +105,19 @@ package final class Roster {
       let directory = try ProcessDirectory(pid: pid, in: procfs)
       if directory.isKernelThread { return .leftAlone }
       guard let treatment = treatments.treatment(of: facts(directory)) else { return .leftAlone }
-      let key = StateStore.Key(pid: pid, startTime: directory.startTime)
-      let process = try WatchedProcess(
-        directory, in: procfs, interval: treatment.interval, start: { WallClock.now - Instant.now.sinceBoot.seconds },
-        profiling: treatment.profiling, remembered: remembered.state(of: key))
-      let identity = process.identity
+      let startTime = directory.startTime
+      let isFirstWatched = treatment.isCloseAlways || names(aProfile: directory, treatment)
       let subject = AlertProcess(
-        identity, userName: users.name(identity.user), unit: Unit.name(of: pid))
+        pid: pid, startTime: startTime, command: try directory.command(), executable: nil,
+        user: users.name(try directory.user()), unit: Unit.name(of: pid))
       // Knuth's multiplicative hash: neighbours are far apart.
       let part = Double((UInt32(bitPattern: pid) &* 2_654_435_761) >> 16) / 65536
       let wait = spread == .zero ? treatment.interval * part : spread * part
+      let sentry = try Sentry(directory, at: time)
       indices[pid] = watched.count
-      watched.append(
-        Watched(process: process, subject: subject, treatment: treatment, nextPoll: time + wait, since: time))
+      watched.append(Watched(sentry, subject, treatment, nextPoll: time + wait, since: time))
+      let memory = remembered.state(of: StateStore.Key(pid: pid, startTime: startTime))
+      if isFirstWatched || memory != nil { lookClosely(watched.count - 1, memory, in: procfs, at: time) }
       return nil
     } catch .gone {
       return nil
@@ -140,6 +128,28 @@ package final class Roster {
     } catch {
       return .unseen(failure(error))
     }
+  }
+
+  /// Takes a process up whose count grows, or of which more is known than a count.
+  package func lookClosely(
+    _ index: Int, _ memory: (state: [UInt8], savedAt: Duration)? = nil, in procfs: borrowing Procfs, at time: Duration
+  ) {
+    let entry = watched[index]
+    guard entry.close == nil, let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
+      directory.startTime == entry.subject.startTime,
+      let process = try? WatchedProcess(
+        directory, in: procfs, interval: entry.treatment.interval,
+        start: { WallClock.now - Instant.now.sinceBoot.seconds }, profiling: entry.treatment.profiling,
+        remembered: memory)
+    else { return }
+    watched[index].lookClosely(process, at: time)
+    watched[index].subject = AlertProcess(
+      process.identity, userName: users.name(process.identity.user), unit: entry.subject.unit)
+  }
+
+  /// What its owner has said in its unit, or in its environment.
+  private func names(aProfile directory: borrowing ProcessDirectory, _ treatment: Treatment) -> Bool {
+    treatment.profiling.heedsOwners && treatment.profiling.isNamed(by: directory)
   }
 
   private func failure(_ error: ProcfsError) -> Unseen {

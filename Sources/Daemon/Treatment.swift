@@ -16,6 +16,9 @@ package final class Treatment: Sendable {
   /// Names of hooks; all whose filters let an alert pass if `nil`.
   package let hooks: [String]?
 
+  /// Looked at closely from the beginning, and not only where the count grows: who asks for much attention gets it.
+  package var isCloseAlways: Bool { patience < 1 || !profiling.addresses.isEmpty || profiling.discover }
+
   package init(_ rule: WatchRule?, in configuration: Configuration, units: UnitSettingsCache) {
     interval = rule?.interval ?? configuration.interval
     patience =

@@ -35,6 +35,14 @@ package struct Profiling: Sendable {
   /// The name of the variable that a program's owner sets.
   package static let variable = "FDWATCH_PROFILE"
 
+  /// Whether the owner of a process has named a profile, or asked to look for one.
+  package func isNamed(by process: borrowing ProcessDirectory) -> Bool {
+    if let unit = Unit.name(of: process.pid).map({ units.settings(of: $0) }), !unit.profiles.isEmpty || unit.discover {
+      return true
+    }
+    return process.environment(Self.variable) != nil
+  }
+
   /// - Parameter notes: what is wrong with what the owner wrote.
   func keeper(
     of process: borrowing ProcessDirectory, _ identity: ProcessIdentity, notes: inout [String]

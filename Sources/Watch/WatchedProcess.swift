@@ -105,6 +105,9 @@ package final class WatchedProcess {
   /// Open descriptors that are our own doing: a connection by which it is asked for profiles.
   package var ownConnections: Int { profiles?.ownConnections ?? 0 }
 
+  /// Whether it has profiles that it is asked for.
+  package var hasProfiles: Bool { profiles != nil }
+
   /// The last profile that it gave, as it came.
   package var lastProfile: [UInt8]? { profiles?.lastBytes }
 
