@@ -11,7 +11,7 @@ binary := .build/release/fdwatch
 swift_files := Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain deps build demo test bench fuzz install format lint clean
+.PHONY: help toolchain deps build demo test bench fuzz install deb format lint clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,14 +47,19 @@ fuzz: toolchain ## fuzz the profile decoders (SECONDS=60)
 
 install: ## install what `make build` made (PREFIX=/usr/local, DESTDIR=)
 	@test -x $(binary) || { echo "Run 'make build' first." >&2; exit 1; }
-	install -D -m 755 $(binary) $(DESTDIR)$(PREFIX)/bin/fdwatch
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install.sh $(binary)
+
+deb: build ## build a Debian package, in packaging/deb
+	@packaging/install-deps.sh package
+	@packaging/deb/build.sh $(binary)
 
 format: toolchain ## format all Swift files in place
 	$(SWIFT) format --in-place --parallel --recursive $(swift_files)
 
 lint: toolchain ## check format and style
 	$(SWIFT) format lint --strict --parallel --recursive $(swift_files)
-	@for script in .ci/run Demo/run.sh Tests/bed/*.sh Tests/Fuzz/*.sh packaging/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run Demo/run.sh Tests/bed/*.sh Tests/Fuzz/*.sh packaging/*.sh packaging/deb/*.sh; do \
+	  bash -n "$$script" || exit 1; done
 
 clean: ## remove what was built
-	rm -rf .build Benchmarks/.build
+	rm -rf .build Benchmarks/.build packaging/deb/*.deb

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing of what fdwatch is built, tested and tried with. The one place that lists it.
 #
-#   install-deps.sh [build] [test] [demo] [bench]        what it is wanted for; build by default
+#   install-deps.sh [build] [test] [demo] [bench] [package]      what it is wanted for; build by default
 #
 # Looks for what a package gives rather than for the package: so it also serves where there is no apt-get, and then
 # says what to install. Asks for root's rights only if something is missing.
@@ -42,14 +42,24 @@ for purpose in "${@:-build}"; do
         need iproute2 has ip
         need mandoc has mandoc # checks the manual
         need golang-go has go # a real Go program is watched, and its tools read what we write
+        # A container is booted, and the package installed in it.
+        need systemd-container has systemd-nspawn
+        need systemd-sysv test -e /sbin/init
+        need dbus has dbus-daemon
+        need dpkg-dev has dpkg-shlibdeps
+        need lintian has lintian
+        need mandoc has mandoc
+        need prometheus has promtool
+        need curl has curl # a hook uses it
         ;;
+    package) need dpkg-dev has dpkg-shlibdeps ;;
     demo) need python3 has python3 ;;
     bench)
         need lsof has lsof
         need util-linux-extra has lsfd
         ;;
     *)
-        echo "usage: $0 [build] [test] [demo] [bench]" >&2
+        echo "usage: $0 [build] [test] [demo] [bench] [package]" >&2
         exit 64
         ;;
     esac
@@ -72,4 +82,15 @@ echo "Installing by apt-get what is missing: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 # A fresh machine has no lists yet.
 "${as_root[@]}" apt-get update -qq
+# Prometheus is wanted for promtool: no service shall start. Packages ask this program before they start one.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+# That keeps it from starting now; and at the next boot it is not to start either.
+if [[ " ${missing[*]} " == *" prometheus "* ]] && [ -d /run/systemd/system ]; then
+    "${as_root[@]}" systemctl disable --quiet prometheus || true
+fi
