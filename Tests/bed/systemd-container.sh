@@ -68,7 +68,8 @@ prepare_root() { # DIRECTORY NAME
     # What is enabled on the machine stays off: only what comes with systemd and dbus runs.
     rm -rf "$root/etc/systemd/system" "$root"/etc/systemd/*.conf.d "$root/run" "$root/var/log/journal"
     rm -f "$root/etc/machine-id" "$root/usr/sbin/policy-rc.d" "$root"/etc/rc[0-9S].d/S* "$root/etc/fstab"
-    # Paths in a /run that is not a directory are not the container's either.
+    # The database of manual pages is large, and made anew at each installation.
+    rm -f "$root/var/lib/man-db/auto-update"
     mkdir -p "$root/run" "$root/etc/systemd/system" "$root"/etc/systemd/{journald,system}.conf.d
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
     echo "$2" >"$root/etc/hostname"
