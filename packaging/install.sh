@@ -26,8 +26,8 @@ put_adapted() { # MODE DIRECTORY FILE...
     put "$mode" "$directory" "$@"
     if [ "$prefix" = /usr ]; then return 0; fi
     for file; do
-        sed -i "s|/usr/bin/fdwatch|$prefix/bin/fdwatch|g; s|/usr/lib/fdwatch/\(hooks\|network\)|$prefix/lib/fdwatch/\1|g" \
-            "$directory/${file##*/}"
+        sed -E -i -e "s,/usr/bin/fdwatch,$prefix/bin/fdwatch,g" \
+            -e "s,/usr/lib/fdwatch/(hooks|network),$prefix/lib/fdwatch/\1,g" "$directory/${file##*/}"
     done
 }
 
