@@ -33,6 +33,22 @@ package final class HTTPServer: Sendable {
       send(body)
     }
 
+    /// The body that follows the head of a request, by its Content-Length.
+    package func body(of request: String) -> String {
+      let length = request.split(separator: "\r\n").lazy.map { $0.lowercased() }
+        .first { $0.hasPrefix("content-length:") }?.dropFirst(15).trimmingCharacters(in: .whitespaces)
+      var bytes = [UInt8](repeating: 0, count: min(length.flatMap(Int.init) ?? 0, 1 << 20))
+      var count = 0
+      while count < bytes.count {
+        let got = unsafe bytes.withUnsafeMutableBufferPointer {
+          unsafe recv(descriptor, $0.baseAddress?.advanced(by: count), $0.count - count, 0)
+        }
+        if got <= 0 { break }
+        count += got
+      }
+      return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+
     /// Waits until the other end hangs up.
     package func waitForEnd() {
       var byte: UInt8 = 0
