@@ -86,6 +86,9 @@ let package = Package(
     // Speaks to a service manager, where one is.
     .executableTarget(name: "bustool", dependencies: ["Systemd"], path: "Tests/bustool", swiftSettings: settings),
     tests("SystemdTests", ["Systemd", "TestSupport", "journalsend", "bustool"]),
+    // What is installed: units, catalog, manual, hooks, rules; and the package where a real systemd runs.
+    tests("PackagingTests", ["TestSupport"]),
+    tests("ContainerTests", ["TestSupport"]),
   ],
   cxxLanguageStandard: .cxx17
 )
