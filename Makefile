@@ -33,7 +33,8 @@ demo: toolchain ## install what is missing, build, and watch a leaking server un
 	@Demo/run.sh $(binary)
 
 # The other runner would close with "0 tests": there is no XCTest here.
-test: toolchain deps ## install what is missing, build, and run all tests
+# A release, too: some tests install the package of it where a real systemd runs.
+test: toolchain deps build ## install what is missing, build, and run all tests
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 
