@@ -48,7 +48,6 @@ for purpose in "${@:-build}"; do
         need dbus has dbus-daemon
         need dpkg-dev has dpkg-shlibdeps
         need lintian has lintian
-        need mandoc has mandoc
         need prometheus has promtool
         need curl has curl # a hook uses it
         ;;
