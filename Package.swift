@@ -87,7 +87,7 @@ let package = Package(
     .executableTarget(name: "bustool", dependencies: ["Systemd"], path: "Tests/bustool", swiftSettings: settings),
     tests("SystemdTests", ["Systemd", "TestSupport", "journalsend", "bustool"]),
     // What is installed: units, catalog, manual, hooks, rules; and the package where a real systemd runs.
-    tests("PackagingTests", ["TestSupport"]),
+    tests("PackagingTests", ["Descriptors", "Systemd", "TestSupport"]),
     tests("ContainerTests", ["TestSupport"]),
   ],
   cxxLanguageStandard: .cxx17

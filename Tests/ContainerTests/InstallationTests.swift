@@ -22,12 +22,16 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     let added = try container.files().subtracting(before)
     for path in [
       "/usr/bin/fdwatch", "/usr/lib/fdwatch/hooks/mail", "/usr/lib/systemd/system/fdwatch.service",
-      "/usr/share/man/man1/fdwatch.1.gz", "/etc/fdwatch/fdwatch.d",
+      "/usr/share/man/man1/fdwatch.1.gz", "/etc/fdwatch/fdwatch.d", "/etc/fdwatch/fdwatch.toml",
     ] {
       #expect(added.contains(path), "\(path)")
     }
     let catalog = try container.output(of: "journalctl", "--dump-catalog", "f80c5fad4bca4abfab75624beaafb344")
     #expect(catalog.contains("Defined-By: fdwatch"))
+
+    // The configuration that is shipped is a good one: one line, and no warning.
+    let check = try container.output(of: "fdwatch", "check-config")
+    #expect(check.hasPrefix("ok: /etc/fdwatch/fdwatch.toml") && check.split(separator: "\n").count == 1, "\(check)")
 
     // What it has kept goes as well.
     try container.shell("mkdir -p /var/lib/fdwatch/evidence/1 && touch /var/lib/fdwatch/alerts.json")
@@ -43,7 +47,7 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     let container = try SystemdContainer()
     try container.install(try DebianPackage())
     try container.output(of: "systemctl", "disable", "--now", "fdwatch.service")
-    try container.shell("echo '# mine' >/etc/fdwatch/fdwatch.d/mine.toml")
+    try container.shell("echo '# mine' | tee /etc/fdwatch/fdwatch.d/mine.toml >>/etc/fdwatch/fdwatch.toml")
     try container.install(try DebianPackage(revision: 2))
     #expect(try container.output(of: "dpkg-query", "-W", "-f", "${Version}", "fdwatch").hasSuffix("-2"))
     // Its sockets were disabled with it.
@@ -52,6 +56,7 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     }
     #expect(try container.run(["systemctl", "is-active", "fdwatch.service"]).output != "active\n")
     #expect(try container.output(of: "cat", "/etc/fdwatch/fdwatch.d/mine.toml") == "# mine\n")
+    #expect(try container.output(of: "tail", "-n", "1", "/etc/fdwatch/fdwatch.toml") == "# mine\n")
     // Removed, it keeps its configuration; the unit is gone.
     try container.output(of: "dpkg", "--remove", "fdwatch")
     #expect(try container.run(["systemctl", "cat", "fdwatch.service"]).status != .exited(0))
