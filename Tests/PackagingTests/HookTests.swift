@@ -33,9 +33,12 @@ private struct Recorder {
     self.name = name
     let script = "#!/bin/sh\nprintf '%s\\n' \"$@\" >'\(directory.path)/words'\n"
     let input = name == "sendmail" ? "cat >'\(directory.path)/input'\n" : ""
-    let path = directory.path + "/" + name
-    try Data((script + input + "exit \(status)\n").utf8).write(to: URL(filePath: path))
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    // Written by a child: a program that is open for writing cannot be run, and children that other tests start just
+    // then inherit what this process has open.
+    let made = try ChildProcess.run(
+      ["sh", "-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh", directory.path + "/" + name],
+      input: script + input + "exit \(status)\n")
+    guard made.status == .exited(0) else { throw TestFailure("no stand-in for \(name): \(made.errors)") }
   }
 
   var path: String { directory.path + "/" + name }
