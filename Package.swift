@@ -85,7 +85,7 @@ let package = Package(
       name: "journalsend", dependencies: ["Systemd"], path: "Tests/journalsend", swiftSettings: settings),
     // Speaks to a service manager, where one is.
     .executableTarget(name: "bustool", dependencies: ["Systemd"], path: "Tests/bustool", swiftSettings: settings),
-    tests("SystemdTests", ["Systemd", "TestSupport", "journalsend", "bustool"]),
+    tests("SystemdTests", ["Descriptors", "Systemd", "TestSupport", "journalsend", "bustool"]),
     // What is installed: units, catalog, manual, hooks, rules; and the package where a real systemd runs.
     tests("PackagingTests", ["Descriptors", "Systemd", "TestSupport"]),
     tests("ContainerTests", ["TestSupport"]),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our entries, read back from a real journald.
 
+import Descriptors
 import Foundation
 import Systemd
 import TestSupport
