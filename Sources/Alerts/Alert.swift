@@ -69,8 +69,7 @@ package struct Alert: Sendable, Equatable, Codable {
   package var text: String?
   /// The processes that it concerns now, the most urgent first. After the end: those that it concerned last.
   package var members: [AlertMember]
-  /// Set by whoever watches, for whoever is told.
-  package var labels: [String: String] = [:]
+  package var routing = AlertRouting()
   package var isSilenced = false
 
   package init(
@@ -79,6 +78,15 @@ package struct Alert: Sendable, Equatable, Codable {
     (self.id, self.type, self.firstSeen) = (id, type, firstSeen)
     (self.unit, self.text, self.members) = (unit, text, members)
   }
+}
+
+/// What whoever watches has set for whoever is told.
+package struct AlertRouting: Sendable, Equatable, Codable {
+  package var labels: [String: String] = [:]
+  /// Names of hooks; all whose filters let it pass if `nil`.
+  package var hooks: [String]?
+
+  package init(labels: [String: String] = [:], hooks: [String]? = nil) { (self.labels, self.hooks) = (labels, hooks) }
 }
 
 extension Alert {

@@ -101,13 +101,14 @@ package struct AlertBook: Sendable {
 extension AlertBook {
   /// What a detector says of a process.
   package mutating func take(
-    _ event: DetectionEvent, of process: AlertProcess, count: Int, limits: Limits, labels: [String: String] = [:],
+    _ event: DetectionEvent, of process: AlertProcess, count: Int, limits: Limits,
+    routing: AlertRouting = AlertRouting(),
     at moment: Moment
   ) -> [AlertEvent] {
     switch event {
     case .alert(let finding), .escalated(let finding), .attributed(let finding):
       let member = AlertMember(process: process, finding: finding, count: count, limits: limits)
-      return fire(cause(of: finding, process), .leak, member, text: nil, labels: labels, at: moment)
+      return fire(cause(of: finding, process), .leak, member, text: nil, routing, at: moment)
     case .resolved(let finding, let how):
       return withdraw(process, finding, how, at: moment)
     case .notice: return []
@@ -116,10 +117,10 @@ extension AlertBook {
 
   /// Brings the figures of a finding up to date, or confirms one that outlived a restart; tells what is new.
   package mutating func update(
-    _ finding: Finding, of process: AlertProcess, count: Int, limits: Limits, labels: [String: String] = [:],
+    _ finding: Finding, of process: AlertProcess, count: Int, limits: Limits, routing: AlertRouting = AlertRouting(),
     at moment: Moment
   ) -> [AlertEvent] {
-    take(.escalated(finding), of: process, count: count, limits: limits, labels: labels, at: moment)
+    take(.escalated(finding), of: process, count: count, limits: limits, routing: routing, at: moment)
   }
 
   /// A limit is near: of a process, of a user or of the host.
@@ -128,13 +129,13 @@ extension AlertBook {
   ///   - text: what a person is told.
   package mutating func limit(
     _ subject: String, of process: AlertProcess?, owner: String, text: String, finding: Finding, count: Int,
-    limits: Limits, labels: [String: String] = [:], at moment: Moment
+    limits: Limits, routing: AlertRouting = AlertRouting(), at moment: Moment
   ) -> [AlertEvent] {
     let process =
       process ?? AlertProcess(pid: 0, startTime: 0, command: owner, executable: nil, user: "", unit: nil)
     let member = AlertMember(process: process, finding: finding, count: count, limits: limits)
     let cause = Cause(type: .limit, owner: process.unit ?? owner, subject: subject)
-    return fire(cause, .limit, member, text: text, labels: labels, at: moment)
+    return fire(cause, .limit, member, text: text, routing, at: moment)
   }
 
   /// The limit is not near any more.
@@ -148,14 +149,14 @@ extension AlertBook {
   /// A process's own word. It is over at once: it is told, and not waited for. Many of one cause are one alert, with the
   /// reminders of one.
   package mutating func report(
-    _ text: String, subject: String, of process: AlertProcess, labels: [String: String] = [:], at moment: Moment
+    _ text: String, subject: String, of process: AlertProcess, routing: AlertRouting = AlertRouting(), at moment: Moment
   ) -> [AlertEvent] {
     let finding = Finding(
       id: 0, kind: .anon, target: nil, leaked: 1, since: moment.time, ratePerHour: 0, rateInterval: 0...0,
       timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [text])
     let member = AlertMember(process: process, finding: finding, count: 0, limits: Limits(soft: 0, hard: 0))
     let cause = Cause(type: .report, owner: owner(of: process), subject: subject)
-    return fire(cause, .report, member, text: text, labels: labels, at: moment)
+    return fire(cause, .report, member, text: text, routing, at: moment)
   }
 
   /// A process has exited: what no detector speaks of any more ends with it.
@@ -179,7 +180,7 @@ extension AlertBook {
 
 extension AlertBook {
   private mutating func fire(
-    _ cause: Cause, _ type: AlertType, _ member: AlertMember, text: String?, labels: [String: String], at moment: Moment
+    _ cause: Cause, _ type: AlertType, _ member: AlertMember, text: String?, _ routing: AlertRouting, at moment: Moment
   ) -> [AlertEvent] {
     var entry = entries[cause] ?? newEntry(type, member.process.unit, at: moment)
     let isReturn = !entry.isFiring
@@ -193,7 +194,7 @@ extension AlertBook {
       }
     }
     entry.alert.text = text ?? entry.alert.text
-    entry.alert.labels = labels
+    entry.alert.routing = routing
     entry.unconfirmed.remove(member.process.pid)
     if let index = entry.alert.members.firstIndex(where: { $0.process.pid == member.process.pid }) {
       entry.alert.members[index] = member

@@ -48,7 +48,7 @@ extension Alert {
     object.add("unit", unit)
     object.add("silenced", json: isSilenced ? "true" : "false")
     var all = JSONObject()
-    for (name, value) in labels.sorted(by: { $0.key < $1.key }) { all.add(name, value) }
+    for (name, value) in routing.labels.sorted(by: { $0.key < $1.key }) { all.add(name, value) }
     object.add("labels", json: all.line)
     guard let worst else { return }
     let pids = members.map(\.process.pid).filter { $0 > 0 }

@@ -27,7 +27,9 @@ package struct JournalEntry: Sendable, Equatable {
     append("FDWATCH_PRIORITY", String(event.priority))
     if let worst = alert.worst { append(worst, of: alert) }
     append("FDWATCH_FIRST_SEEN", decimal(alert.firstSeen))
-    for (name, value) in alert.labels.sorted(by: { $0.key < $1.key }) { append("FDWATCH_LABEL", "\(name)=\(value)") }
+    for (name, value) in alert.routing.labels.sorted(by: { $0.key < $1.key }) {
+      append("FDWATCH_LABEL", "\(name)=\(value)")
+    }
     if alert.isSilenced { append("FDWATCH_SILENCED", "1") }
     append("FDWATCH_RESOLUTION", event.resolution?.rawValue)
   }

@@ -51,8 +51,9 @@ extension Daemon {
     for finding in process.findings {
       tell(
         book.update(
-          finding, of: watched.subject, count: watched.count, limits: watched.limits, labels: watched.treatment.labels,
-          at: moment), watched.treatment)
+          finding, of: watched.subject, count: watched.count, limits: watched.limits,
+          routing: watched.treatment.routing,
+          at: moment))
     }
     roster.withWatched(index) { $0.relax(at: time) }
   }
@@ -78,7 +79,7 @@ extension Daemon {
     let now = moment
     if let unit = gone.subject.unit { judgeTogether(gone, of: unit, at: now) }
     for event in gone.close?.exited(at: now.time) ?? [] { tell(event, of: gone) }
-    tell(book.exited(gone.subject, at: now), gone.treatment)
+    tell(book.exited(gone.subject, at: now))
     lastReports[gone.subject.pid] = nil
   }
 
@@ -99,8 +100,7 @@ extension Daemon {
         case .resolved(let finding): .resolved(finding, .closed)
         }
       tell(
-        book.take(event, of: subject, count: 0, limits: gone.limits, labels: gone.treatment.labels, at: now),
-        gone.treatment)
+        book.take(event, of: subject, count: 0, limits: gone.limits, routing: gone.treatment.routing, at: now))
     }
   }
 
@@ -119,9 +119,7 @@ extension Daemon {
     switch change {
     case nil: break
     case .far:
-      tell(
-        book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment), watched.treatment
-      )
+      tell(book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment))
     case .near(let left, let perHour):
       // A leak tells of its limit itself.
       guard watched.close?.findings.isEmpty != false else { return }
@@ -136,7 +134,7 @@ extension Daemon {
       tell(
         book.limit(
           "descriptors", of: watched.subject, owner: watched.subject.owner, text: text, finding: finding, count: count,
-          limits: limits, labels: watched.treatment.labels, at: moment), watched.treatment)
+          limits: limits, routing: watched.treatment.routing, at: moment))
     }
   }
 

@@ -329,12 +329,12 @@ extension Daemon {
 
   // MARK: Telling
 
-  func tell(_ events: [AlertEvent], _ treatment: Treatment? = nil) {
+  func tell(_ events: [AlertEvent]) {
     for event in events {
       isBookChanged = true
       var event = event
       if event.word == .alert || event.word == .escalated { addReports(to: &event.alert) }
-      teller.tell(event, hookNames: treatment?.hooks)
+      teller.tell(event)
       keepEvidence(of: event)
     }
   }
@@ -343,8 +343,8 @@ extension Daemon {
   func tell(_ event: DetectionEvent, of watched: Watched) {
     tell(
       book.take(
-        event, of: watched.subject, count: watched.count, limits: watched.limits, labels: watched.treatment.labels,
-        at: moment), watched.treatment)
+        event, of: watched.subject, count: watched.count, limits: watched.limits, routing: watched.treatment.routing,
+        at: moment))
   }
 
   private func addReports(to alert: inout Alert) {

@@ -31,16 +31,14 @@ package final class Teller {
 
   // MARK: Alerts
 
-  /// - Parameters:
-  ///   - hookNames: those that a rule names; all whose filters let it pass if `nil`.
-  package func tell(_ event: AlertEvent, hookNames: [String]? = nil) {
+  package func tell(_ event: AlertEvent) {
     var event = event
     event.alert.isSilenced = event.word != .test && silences.contains { $0.covers(event.alert, at: WallClock.now) }
     told[event.word, default: 0] += 1
     if event.alert.isSilenced { return }
     log(JournalEntry(event).fields)
     let json = event.json(host: host, now: WallClock.now, time: WallClock.rfc3339)
-    for hook in configuration.hooks where hook.passes(event, named: hookNames) {
+    for hook in configuration.hooks where hook.passes(event) {
       hooks.run(HookJob(hook, event, json: json))
     }
   }
@@ -155,9 +153,9 @@ package final class Teller {
 }
 
 extension HookSettings {
-  func passes(_ event: AlertEvent, named names: [String]?) -> Bool {
-    if let names, !names.contains(name), event.word != .test { return false }
+  func passes(_ event: AlertEvent) -> Bool {
     if event.word == .test { return true }
+    if let names = event.alert.routing.hooks, !names.contains(name) { return false }
     guard let word = Event(rawValue: event.word.rawValue), events.contains(word),
       let type = AlertType(rawValue: event.alert.type.rawValue), types.contains(type)
     else { return false }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the configuration says of a process, worked out: the rule that it falls under and the defaults behind it.
 
+import Alerts
 import Attribution
 import Config
 import Profiles
@@ -12,9 +13,7 @@ package final class Treatment: Sendable {
   /// See ``Detector/patience``.
   package let patience: Double
   package let profiling: Profiling
-  package let labels: [String: String]
-  /// Names of hooks; all whose filters let an alert pass if `nil`.
-  package let hooks: [String]?
+  package let routing: AlertRouting
 
   /// Looked at closely from the beginning, and not only where the count grows: who asks for much attention gets it.
   package var isCloseAlways: Bool { patience < 1 || !profiling.addresses.isEmpty || profiling.discover }
@@ -27,8 +26,7 @@ package final class Treatment: Sendable {
       case .normal: 1
       case .high: 0.5
       }
-    labels = configuration.labels.merging(rule?.labels ?? [:]) { $1 }
-    hooks = rule?.hooks
+    routing = AlertRouting(labels: configuration.labels.merging(rule?.labels ?? [:]) { $1 }, hooks: rule?.hooks)
     var profiling = Profiling()
     profiling.addresses = rule?.profiles ?? []
     profiling.discover = rule?.discover ?? configuration.profiles.discover
