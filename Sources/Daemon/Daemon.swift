@@ -51,6 +51,7 @@ package final class Daemon {
   /// What processes have reported lately, for the evidence of their leaks.
   var lastReports: [Int32: String] = [:]
   var hostLimits = HostLimits()
+  var inotify = InotifyTally()
 
   private var nextListing = Duration.zero
   private var nextRetry = Duration.zero
@@ -272,7 +273,9 @@ extension Daemon {
         tell([AlertEvent(.reminder, alert)])
       }
     }
-    tell(hostLimits.observe(loaded.configuration.alerts.hostLimit, overview: nil, &book, at: now))
+    let percent = loaded.configuration.alerts.hostLimit
+    tell(hostLimits.observe(percent, &book, at: now))
+    tell(inotify.observe(percent, roster.watched, in: procfs, &book, at: now))
     teller.takeHookNotes()
     teller.retry(at: .now)
     if isBookChanged {

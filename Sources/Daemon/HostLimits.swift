@@ -14,7 +14,7 @@ struct HostLimits {
   private static let pause = Duration.seconds(30)
 
   /// - Parameter percent: of the limit, from which a person is told; 0 never.
-  mutating func observe(_ percent: Int, overview: Overview?, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
+  mutating func observe(_ percent: Int, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
     guard now.time >= next else { return [] }
     next = now.time + Self.pause
     handles = Self.read()

@@ -40,8 +40,6 @@ package struct SuspectRow: Sendable, Equatable {
 package struct Overview: Sendable {
   package private(set) var units: [UnitRow] = []
   package private(set) var suspects: [SuspectRow] = []
-  /// By user: instances of inotify among what was listed.
-  package private(set) var inotify: [String: Int] = [:]
   private var indices: [String: Int] = [:]
 
   package init() {}
