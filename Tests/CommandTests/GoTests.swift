@@ -61,11 +61,13 @@ private struct Said {
     #expect(alert.share("main.leakA") + alert.share("main.leakB") >= 0.95, "\(alert.culprits)")
   }
 
+  /// Its first snapshot comes when the listeners are known, after the leak began: what then is open of the ordinary load
+  /// counts for more than it does where the address is given.
   @Test func `is found by itself, behind a UNIX socket`() throws {
     let directory = try TemporaryDirectory()
     let program = try program("c=6", listen: directory.path + "/pprof.sock")
     let outcome = try watch(program, "--discover", "--until-leak", "--for", "90s")
-    #expect(try Said.alert(outcome.output).share("main.leakC") >= 0.95, "\(outcome.output)")
+    #expect(try Said.alert(outcome.output).share("main.leakC") >= 0.9, "\(outcome.output)")
     #expect(outcome.output.contains("it serves profiles at unix:\(directory.path)/pprof.sock:/debug/pprof/"))
   }
 
@@ -73,7 +75,7 @@ private struct Said {
     let name = "@goleak-\(getpid())"
     let program = try program("a=6", listen: name)
     let outcome = try watch(program, "--discover", "--until-leak", "--for", "90s")
-    #expect(try Said.alert(outcome.output).share("main.leakA") >= 0.95, "\(outcome.output)")
+    #expect(try Said.alert(outcome.output).share("main.leakA") >= 0.9, "\(outcome.output)")
     #expect(outcome.output.contains("it serves profiles at unix:\(name):/debug/pprof/"))
   }
 

@@ -93,7 +93,8 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(sent.removeValue(forKey: "MESSAGE")?.hasPrefix("fdfactory[\(child.pid)] leaks eventfd: ") == true)
     #expect(sent.removeValue(forKey: "MESSAGE_ID") == "f80c5fad4bca4abfab75624beaafb344")
     // Less than ten minutes are left.
-    #expect(sent.removeValue(forKey: "PRIORITY") == "2")
+    #expect(sent.removeValue(forKey: "PRIORITY") == "2" && sent.removeValue(forKey: "FDWATCH_PRIORITY") == "2")
+    #expect(sent.removeValue(forKey: "FDWATCH_FIRST_SEEN").flatMap { Double($0) } ?? 0 > 1.7e9)
     #expect(sent.removeValue(forKey: "SYSLOG_IDENTIFIER") == "fdwatch")
     #expect(sent.isEmpty, "and nothing else")
   }

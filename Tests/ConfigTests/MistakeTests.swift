@@ -79,7 +79,7 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
     Mistaken("[[watch]]\npidfile = \"x.pid\"", "f:2:11: pidfile cannot be \"x.pid\"; expected an absolute path"),
     Mistaken(
       "[[watch]]\nall = true\nprofile = [\"ftp://x\"]\nprofile_headers = [\"no colon\"]",
-      "f:3:12: \"ftp://x\" is no source of profiles: it begins with none of http://, https://, unix:/ and /; "
+      "f:3:12: \"ftp://x\" is no source of profiles: it begins with none of http://, https://, unix:/, unix:@ and /; "
         + "expected http://HOST:PORT/PATH, unix:/SOCKET:/PATH, or the path of a file",
       "f:4:20: an element of profile_headers cannot be \"no colon\"; expected a header, as in \"X-Key: abc\""),
     Mistaken(
