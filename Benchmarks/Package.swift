@@ -22,18 +22,22 @@ let package = Package(
     module("Procfs", ["Descriptors", "Linux"]),
     module("Detection", ["Descriptors"], exclude: ["README.md"]),
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
-    module("Systemd", ["CSystemd"]),
+    module("Alerts", ["Descriptors", "Detection", "Trace"]),
+    module("Systemd", ["CSystemd", "CLinux", "Descriptors", "Linux"]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
     module("Pprof", ["CZlib"]),
     module("Attribution", ["Descriptors", "Detection"], exclude: ["README.md"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
-    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Systemd", "Profiles", "Symbols"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
 
     .executableTarget(name: "fdfactory"),
+    // A host full of processes.
+    .executableTarget(name: "herd"),
     // The kernel's floor: the same system calls in a C loop.
     .target(name: "CPeer", cSettings: [.unsafeFlags(["-O2"])]),
-    .executableTarget(name: "fdwatch-bench", dependencies: ["CPeer", "Watch", "fdfactory"], swiftSettings: settings),
+    .executableTarget(
+      name: "fdwatch-bench", dependencies: ["CPeer", "Watch", "fdfactory", "herd"], swiftSettings: settings),
   ]
 )

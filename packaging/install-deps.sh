@@ -56,6 +56,8 @@ for purpose in "${@:-build}"; do
     bench)
         need lsof has lsof
         need util-linux-extra has lsfd
+        need prometheus-process-exporter has prometheus-process-exporter
+        need curl has curl
         ;;
     *)
         echo "usage: $0 [build] [test] [demo] [bench] [package]" >&2

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection] [profiles].
+// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection] [profiles] [daemon].
 
 import CPeer
 import Descriptors
@@ -221,4 +221,5 @@ if isWanted("idle") {
 if isWanted("memory") { try memory(&results) }
 if isWanted("detection") { detection(&results) }
 if isWanted("profiles") { try profiles(&results) }
+if isWanted("daemon") { try daemon(&results) }
 print(results.table)
