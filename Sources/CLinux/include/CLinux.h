@@ -78,3 +78,22 @@ int fdwatch_pipe(int numbers[2]);
 int fdwatch_eventfd(void);
 /// Waits for a child without blocking: 1 and its status (exit code, or 128 + signal), 0 while it runs, -1 with errno.
 int fdwatch_reap(int pid, int *status);
+
+/// The seals of a memfd: fcntl(2) is variadic. -1 with errno, EINVAL where the file is of a kind that has none.
+int fdwatch_seals(int descriptor);
+extern const int fdwatch_F_SEAL_SHRINK, fdwatch_F_SEAL_GROW;
+
+/// Whether the descriptor lies on a tmpfs, as every memfd does that has small pages.
+int fdwatch_is_tmpfs(int descriptor);
+
+/// mmap(2) of a file, shared and for reading only; its failure is no pointer. NULL with errno.
+const void *fdwatch_map(int descriptor, size_t size);
+void fdwatch_unmap(const void *memory, size_t size);
+
+/// Copies from memory that another process writes, a word at a time.
+void fdwatch_copy_words(const void *memory, uint64_t *copy, size_t count);
+
+/// Copies records of `words` words whose first one changes whenever the others do, so that each copy is of one moment.
+/// Only those are copied whose first word is another than in the copy. One that does not hold still becomes 0. Returns
+/// how many were copied.
+size_t fdwatch_copy_records(const void *memory, uint64_t *copy, size_t count, size_t words);
