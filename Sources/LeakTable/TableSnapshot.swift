@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a table says: from copies of its parts to profiles. Pure, and with an answer for whatever is in them.
+
+/// The values that a process holds, by profile and stack.
+package struct TableSnapshot: Sendable, Equatable {
+  /// A stack, and what it accounts for.
+  package struct Group: Sendable, Equatable {
+    /// Addresses within the calls, innermost frame first. Empty where it is not known.
+    package var stack: [UInt64]
+    /// Scaled, where only some values are recorded.
+    package var count = 0
+    package var descriptors: [Int32] = []
+  }
+
+  package struct Profile: Sendable, Equatable {
+    package var name: String
+    package var groups: [Group] = []
+    /// Values that did not fit in the table since it was made.
+    package var lostValues: UInt64
+    /// How many entries it has, unscaled.
+    package var entries = 0
+  }
+
+  package var profiles: [Profile]
+  /// It is what the table held at one moment. Else entries came or went while it was read; each is whole all the same,
+  /// and none is there twice.
+  package var isExact: Bool
+  /// Stacks that did not fit.
+  package var lostStacks: UInt64
+
+  private static let mostFrames = 256
+  private static let mostEvery = 1 << 20
+
+  init(
+    _ layout: Layout, profiles records: ArraySlice<UInt64>, stacks: ArraySlice<UInt64>, entries: [UInt64], isExact: Bool
+  ) throws(LeakTableError) {
+    self.isExact = isExact
+    lostStacks = layout.lostStacks
+    profiles = (0..<layout.profileCount).map { index in
+      let start = records.startIndex + index * Layout.profileWords
+      let record = records[start..<start + Layout.profileWords]
+      return Profile(name: Self.name(record.dropFirst(4)), lostValues: record[start + 1])
+    }
+    var index: [UInt64: Int] = [:]
+    for place in stride(from: 0, to: entries.count, by: Layout.entryWords) {
+      let stack = UInt32(truncatingIfNeeded: entries[place])
+      if stack == 0 { continue }
+      let profile = Int(UInt32(truncatingIfNeeded: entries[place + 3]))
+      guard profile < profiles.count else { throw .damaged("an entry is of profile \(profile)") }
+      let key = UInt64(profile) << 32 | UInt64(stack)
+      let group: Int
+      if let known = index[key] {
+        group = known
+      } else {
+        group = profiles[profile].groups.count
+        profiles[profile].groups.append(Group(stack: try Self.stack(stack, in: stacks)))
+        index[key] = group
+      }
+      let every = Int(entries[place + 2] >> 32)
+      guard 1...Self.mostEvery ~= every else { throw .damaged("an entry stands for \(every) values") }
+      profiles[profile].entries += 1
+      profiles[profile].groups[group].count += every
+      let descriptor = Int32(truncatingIfNeeded: entries[place + 2])
+      if descriptor >= 0 { profiles[profile].groups[group].descriptors.append(descriptor) }
+    }
+  }
+
+  /// A stack's number is its place in words.
+  private static func stack(_ number: UInt32, in stacks: ArraySlice<UInt64>) throws(LeakTableError) -> [UInt64] {
+    let place = stacks.startIndex + Int(number)
+    guard place + 2 <= stacks.endIndex else { throw .damaged("an entry has stack \(number)") }
+    let depth = Int(UInt32(truncatingIfNeeded: stacks[place + 1]))
+    guard depth <= mostFrames, place + 2 + depth <= stacks.endIndex else {
+      throw .damaged("stack \(number) has \(depth) frames")
+    }
+    return Array(stacks[place + 2..<place + 2 + depth])
+  }
+
+  /// Up to the first zero.
+  private static func name(_ words: ArraySlice<UInt64>) -> String {
+    let bytes = words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+    return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  }
+}
+
+extension TableSnapshot {
+  /// From a table that does not change, such as a saved one.
+  package init(words: [UInt64]) throws(LeakTableError) {
+    let layout = try Layout(words.prefix(Layout.headerWords), size: words.count * 8)
+    func part(_ place: Int, _ count: Int) -> ArraySlice<UInt64> { words[place / 8..<place / 8 + count] }
+    try self.init(
+      layout, profiles: part(layout.profiles, layout.profileCount * Layout.profileWords),
+      stacks: part(layout.stacks, layout.stacksUsed / 8),
+      entries: Array(part(layout.entries, layout.entriesUsed * Layout.entryWords)), isExact: true)
+  }
+}
