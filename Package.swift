@@ -24,7 +24,12 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let package = Package(
   name: "fdwatch",
-  products: [.executable(name: "fdwatch", targets: ["fdwatch"])],
+  products: [
+    .executable(name: "fdwatch", targets: ["fdwatch"]),
+    // What a program links to export its own profile, in Swift and in C.
+    .library(name: "LeakProfile", targets: ["LeakProfile"]),
+    .library(name: "CLeakProfile", targets: ["CLeakProfile"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
@@ -48,6 +53,7 @@ let package = Package(
     module("Trace", ["Descriptors", "Detection", "CZlib"]),
     module("Alerts", ["Descriptors", "Detection", "Trace"]),
     module("Systemd", ["CSystemd", "CLinux", "Descriptors", "Linux"]),
+    module("LeakTable", ["Linux", "Pprof"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
     module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
@@ -61,6 +67,10 @@ let package = Package(
       ],
       swiftSettings: settings
     ),
+
+    // What other programs link: nothing of fdwatch's own.
+    .target(name: "CLeakProfile"),
+    module("LeakProfile", ["CLeakProfile"]),
 
     // Tests. A child that opens, leaks and closes on request.
     .executableTarget(name: "fdfactory", path: "Tests/fdfactory"),
