@@ -206,8 +206,9 @@ static struct header *make_table(struct core *core) {
   for (int profile = 0; profile < count; profile++) write_name(table, profile);
   atomic_store_explicit(&table->profile_count, (uint32_t)count, memory_order_release);
   // Last: what has no magic is not read.
-  atomic_thread_fence(memory_order_release);
-  memcpy(table->magic, "LEAKPROF", sizeof table->magic);
+  uint64_t magic;
+  memcpy(&magic, "LEAKPROF", sizeof magic);
+  atomic_store_explicit(&table->magic, magic, memory_order_release);
   return table;
 }
 

@@ -52,7 +52,7 @@ struct stack {
 };
 
 struct header {
-  char magic[8];
+  _Atomic uint64_t magic;
   uint32_t version;
   uint32_t pid;
   uint64_t size;

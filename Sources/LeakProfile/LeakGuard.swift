@@ -68,9 +68,12 @@ public final class LeakGuard: Sendable {
 /// file.close { $0.close() }
 /// ```
 public struct Tracked<Resource: ~Copyable>: ~Copyable {
+  /// To be used as long as it is open.
   public var resource: Resource
   private let leakGuard: LeakGuard
 
+  /// Takes it over, and records who opened it.
+  /// - Parameters: as those of ``LeakGuard``.
   @inline(never)
   public init(
     _ resource: consuming Resource, in profile: Profile, _ name: String = "", descriptor: Int32? = nil, skip: Int = 0

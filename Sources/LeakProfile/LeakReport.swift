@@ -3,11 +3,13 @@
 
 import CLeakProfile
 
+/// What was dropped without being closed, and who had opened it.
 public struct LeakReport: Sendable, Hashable {
   /// `file /x: missing close`.
   public var message: String
   /// The name of the profile, or what else says of what sort it was.
   public var resource: String
+  /// The number of its descriptor, where it has one.
   public var descriptor: Int32?
   /// Of who opened it, innermost frame first: addresses within the calls.
   public var stack: [UInt64]
@@ -19,6 +21,7 @@ public struct LeakReport: Sendable, Hashable {
 }
 
 extension LeakReport: CustomStringConvertible {
+  /// The message, and the stack below it, a line for each frame.
   public var description: String {
     symbols.reduce(message) { "\($0)\n    \($1)" } + (lost > 0 ? "\n    (\(lost) reports before it were lost)" : "")
   }

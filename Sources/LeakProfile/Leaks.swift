@@ -15,6 +15,7 @@ import Synchronization
   import Darwin
 #endif
 
+/// Missing closes: who hears of them.
 public enum Leaks {
   /// What happens with a report, beside ``reports``.
   public enum Handler: Sendable {

@@ -26,6 +26,7 @@ import CLeakProfile
 ///
 /// A child of `fork` begins with empty profiles: what it inherited was opened by its parent.
 public final class Profile: Sendable {
+  /// By which it is known to all.
   public let name: String
   let number: Int32
 
@@ -91,6 +92,7 @@ extension Profile {
   public struct Token: Hashable, Sendable {
     let key: UInt64
 
+    /// A token like no other.
     public init() { key = leakprofile_token() }
   }
 
@@ -119,6 +121,7 @@ extension Profile {
     check(leakprofile_add(number, Self.key(descriptor), descriptor, Int32(clamping: skip &+ 1)))
   }
 
+  /// Records that a descriptor was closed. Without effect if it was not added.
   public func remove(descriptor: Int32) { leakprofile_remove(number, Self.key(descriptor)) }
 
   /// Records that what the token stands for is held.
@@ -127,6 +130,7 @@ extension Profile {
     check(leakprofile_add(number, token.key, descriptor ?? -1, Int32(clamping: skip &+ 1)))
   }
 
+  /// Records that what the token stands for is held no more.
   public func remove(_ token: Token) { leakprofile_remove(number, token.key) }
 
   // After the call, which so is no jump: its frame is counted.

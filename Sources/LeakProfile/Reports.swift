@@ -6,25 +6,31 @@ import Synchronization
 extension Leaks {
   /// Reports as they come in, the oldest of more than 64 waiting being lost.
   public struct Reports: AsyncSequence, Sendable {
+    /// A report.
     public typealias Element = LeakReport
+    /// It never fails.
     public typealias Failure = Never
 
     private let stream: AsyncStream<LeakReport>
     private let lost: Lost
 
+    /// Takes reports one by one.
     public struct AsyncIterator: AsyncIteratorProtocol {
       fileprivate var base: AsyncStream<LeakReport>.Iterator
       fileprivate let lost: Lost
 
+      /// The next report; `nil` once the task is cancelled.
       public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async -> LeakReport? {
         guard var report = await base.next(isolation: actor) else { return nil }
         report.lost += lost.count.exchange(0, ordering: .relaxed)
         return report
       }
 
+      /// The next report; `nil` once the task is cancelled.
       public mutating func next() async -> LeakReport? { await next(isolation: nil) }
     }
 
+    /// To be called once: of several iterators each gets a part.
     public func makeAsyncIterator() -> AsyncIterator {
       AsyncIterator(base: stream.makeAsyncIterator(), lost: lost)
     }

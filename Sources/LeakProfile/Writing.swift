@@ -11,7 +11,13 @@
 
 /// A descriptor took less than it was given.
 public struct WriteError: Error, Hashable {
+  /// Of write(2).
   public let errno: Int32
+}
+
+/// write(2), whose name the methods here have, too.
+func writeOnce(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+  unsafe write(descriptor, bytes.baseAddress, bytes.count)
 }
 
 extension Profile {
@@ -19,24 +25,12 @@ extension Profile {
   /// - Parameter debug: 0 for pprof's message, compressed with gzip, as `go tool pprof` reads it; else text.
   public func write(to descriptor: Int32, debug: Int = 0) throws(WriteError) {
     let bytes = encoded(debug: debug)
-    var done = 0
-    while done < bytes.count {
-      #if canImport(Darwin)
-        let count = unsafe bytes.withUnsafeBytes {
-          unsafe Darwin.write(descriptor, $0.baseAddress! + done, $0.count - done)
-        }
-      #elseif canImport(Musl)
-        let count = unsafe bytes.withUnsafeBytes {
-          unsafe Musl.write(descriptor, $0.baseAddress! + done, $0.count - done)
-        }
-      #else
-        let count = unsafe bytes.withUnsafeBytes {
-          unsafe Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done)
-        }
-      #endif
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe writeOnce(descriptor, $0) }
       if count < 0, errno == EINTR { continue }
       if count < 0 { throw WriteError(errno: errno) }
-      done += count
+      rest = rest.dropFirst(count)
     }
   }
 

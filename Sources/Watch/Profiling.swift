@@ -22,6 +22,8 @@ package struct Profiling: Sendable {
   package var filter = FrameFilter()
   /// What units say, remembered where many processes are watched.
   package var units = UnitSettingsCache()
+  /// Read the table that a process keeps by LeakProfile. It is not asked for it.
+  package var readsTables = true
 
   package init() {}
 
@@ -29,6 +31,7 @@ package struct Profiling: Sendable {
   package static let none: Profiling = {
     var none = Profiling()
     none.heedsOwners = false
+    none.readsTables = false
     return none
   }()
 
@@ -68,6 +71,13 @@ package struct Profiling: Sendable {
     return ProfileKeeper(
       sources, discover: discover ? options : nil, limits: limits,
       symbolizer: Symbolizer(pid: identity.pid))
+  }
+}
+
+extension Profiling {
+  /// What reads its table, should it have one.
+  func tables(of pid: Int32) -> TableKeeper? {
+    readsTables ? TableKeeper(pid: pid, symbolizer: Symbolizer(pid: pid)) : nil
   }
 }
 

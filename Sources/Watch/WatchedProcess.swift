@@ -19,6 +19,7 @@ package final class WatchedProcess {
   private let counting: Procfs.Counting
   private var analysis: Analysis
   private var profiles: ProfileKeeper?
+  private let tables: TableKeeper?
   /// Profiles that came in where no poll was due.
   private var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
   /// Where it takes connections, once that is known and as long as it matters.
@@ -60,6 +61,7 @@ package final class WatchedProcess {
     var notes: [String] = []
     profiles = profiling.keeper(of: directory, identity, notes: &notes)
     self.notes = notes
+    tables = profiling.tables(of: identity.pid)
     self.directory = directory
     // Processes that were found together are not all verified at the same time.
     schedule = Schedule(
@@ -109,7 +111,7 @@ package final class WatchedProcess {
   package var hasProfiles: Bool { profiles != nil }
 
   /// The last profile that it gave, as it came.
-  package var lastProfile: [UInt8]? { profiles?.lastBytes }
+  package var lastProfile: [UInt8]? { profiles?.lastBytes ?? tables?.lastBytes }
 
   /// Looks at the process and asks the detector.
   ///
@@ -124,6 +126,7 @@ package final class WatchedProcess {
     // Whole milliseconds, as a trace has them: a recording replayed must give the same verdicts.
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
     do {
+      readTables(at: time)
       askForProfiles(at: time)
       guard var poll = try look(at: time, isOverdue: isOverdue) else { return nil }
       poll.profiles = snapshots.map { entry in
@@ -137,6 +140,13 @@ package final class WatchedProcess {
     } catch .denied(let file, let missing) {
       throw directory.explainDenial(.denied(file: file, missing: missing))
     }
+  }
+
+  private func readTables(at time: Duration) {
+    guard let tables, !tables.isIdle else { return }
+    let (new, told) = tables.tick(at: time, isSuspicious: detector.wantsProfile)
+    snapshots += new
+    notes += told
   }
 
   private func askForProfiles(at time: Duration) {
@@ -176,6 +186,7 @@ package final class WatchedProcess {
     let isFirst = table.count == 0
     let began = Instant.now
     try table.census(of: &directory, verifying: verification, into: &poll)
+    tables?.note(poll) { try? directory.innermostPid() }
     let end = Instant.now
     count = poll.count
     if verification > .none, let now = try? directory.identity(unless: identity) {

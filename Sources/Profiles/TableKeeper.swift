@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table that a process keeps by LeakProfile: found among its descriptors, read when it is time, and never asked for.
+
+import Descriptors
+import LeakTable
+import Linux
+import Pprof
+import Synchronization
+
+/// Reads the table of one process, if it has one: when it is found, and while something of the process looks like a leak.
+package final class TableKeeper {
+  private let pid: Int32
+  private let symbolizer: any ProfileSymbolizer
+  private let mailbox = Mailbox()
+  /// Of the process: where tables are. A child that has just been forked may have its parent's, too.
+  private var descriptors: [Int32] = []
+  /// As the process knows itself.
+  private var ownPid: UInt32 = 0
+  private var isBusy = false
+  private var isDue = false
+  private var suspicionBegan: Duration?
+  private var nextRound = Duration.zero
+  private var problem: LeakTableError?
+  private var told: Set<String> = []
+  /// The largest of its profiles, as pprof has it, when it was last read.
+  package private(set) var lastBytes: [UInt8]?
+
+  private static let mostDescriptors = 4
+
+  private final class Mailbox: Sendable {
+    let letters = Mutex<[(Int32, Result<TableReading, LeakTableError>)]>([])
+  }
+
+  package init(pid: Int32, symbolizer: any ProfileSymbolizer) { (self.pid, self.symbolizer) = (pid, symbolizer) }
+
+  package var isIdle: Bool { descriptors.isEmpty && !isBusy }
+
+  /// Looks for tables among what a census found.
+  /// - Parameter innermostPid: the process's number as it knows it, asked for once.
+  package func note(_ poll: Poll, innermostPid: () -> Int32?) {
+    if !poll.closed.isEmpty, !descriptors.isEmpty {
+      descriptors.removeAll { poll.closed.contains($0) }
+    }
+    for opened in poll.opened where opened.target == SharedTable.target && descriptors.count < Self.mostDescriptors {
+      if ownPid == 0 { ownPid = innermostPid().map { UInt32(bitPattern: $0) } ?? 0 }
+      descriptors.append(opened.number)
+      isDue = true
+    }
+  }
+
+  /// Takes in what was read, and reads what is due, on another thread.
+  package func tick(
+    at time: Duration, isSuspicious: Bool
+  ) -> (snapshots: [(snapshot: ProfileSnapshot, taken: Instant)], notes: [String]) {
+    var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
+    var notes: [String] = []
+    let letters = mailbox.letters.withLock { letters in
+      defer { letters = [] }
+      return letters
+    }
+    for (descriptor, result) in letters {
+      isBusy = false
+      switch result {
+      case .success(let reading):
+        problem = nil
+        snapshots += reading.snapshots.map { ($0, reading.taken) }
+        lastBytes = reading.bytes ?? lastBytes
+        notes += reading.notes.filter { told.insert($0).inserted }
+      case .failure(let error): failed(descriptor, error, &notes)
+      }
+    }
+    if !isSuspicious {
+      suspicionBegan = nil
+    } else if let began = suspicionBegan {
+      if time >= nextRound {
+        isDue = true
+        nextRound = time + ProfileKeeper.pause(after: time - began)
+      }
+    } else {
+      (suspicionBegan, isDue, nextRound) = (time, true, time + ProfileKeeper.pause(after: .zero))
+    }
+    if isDue, !isBusy, !descriptors.isEmpty { read() }
+    return (snapshots, notes)
+  }
+
+  private func read() {
+    (isDue, isBusy) = (false, true)
+    // The last one: a table that was made anew stands behind what is left of an old one.
+    let descriptor = descriptors[descriptors.count - 1]
+    let (pid, ownPid, symbolizer, mailbox) = (pid, ownPid, symbolizer, mailbox)
+    HTTPFetcher.shared.perform {
+      let result = Result { () throws(LeakTableError) in
+        try TableReading(of: pid, descriptor, ownedBy: ownPid, symbolizer)
+      }
+      mailbox.letters.withLock { $0.append((descriptor, result)) }
+    }
+  }
+
+  private func failed(_ descriptor: Int32, _ error: LeakTableError, _ notes: inout [String]) {
+    switch error {
+    case .gone, .belongs:
+      // Its parent's is of no use to us, and will be closed.
+      descriptors.removeAll { $0 == descriptor }
+      isDue = !descriptors.isEmpty
+    // It may be about to be made.
+    case .hasNoMagic: break
+    default:
+      if error != problem { notes.append("the table of its profiles (descriptor \(descriptor)) is not read: \(error)") }
+      problem = error
+    }
+  }
+}
+
+/// What a table held when it was read.
+struct TableReading: Sendable {
+  var snapshots: [ProfileSnapshot] = []
+  var taken: Instant
+  var bytes: [UInt8]?
+  var notes: [String] = []
+
+  init(
+    of pid: Int32, _ descriptor: Int32, ownedBy ownPid: UInt32, _ symbolizer: any ProfileSymbolizer
+  ) throws(LeakTableError) {
+    let table = try SharedTable(pid: pid, descriptor: descriptor)
+    let began = Instant.now
+    let snapshot = try table.snapshot(ownedBy: ownPid)
+    taken = began + (Instant.now - began) / 2
+    let mappings = try Mappings(of: pid)
+    for profile in snapshot.profiles where !profile.groups.isEmpty {
+      let pprof = profile.pprof(mappings)
+      let stacks = pprof.stackCounts(0) { symbolizer.frames(of: $0, in: pprof.mappings) }
+      snapshots.append(
+        ProfileSnapshot(
+          name: profile.name,
+          stacks: stacks.map {
+            StackCount(frames: $0.frames.withoutLibrary, count: Int(clamping: $0.count), descriptors: $0.descriptors)
+          }))
+      if profile.entries == snapshot.profiles.lazy.map(\.entries).max() { bytes = pprof.encoded() }
+    }
+    // An empty profile is a baseline, too.
+    snapshots += snapshot.profiles.filter(\.groups.isEmpty).map { ProfileSnapshot(name: $0.name, stacks: []) }
+    for profile in snapshot.profiles where profile.lostValues > 0 {
+      notes.append("its table is full: not all that is in the profile \(profile.name) is recorded")
+    }
+    if snapshot.lostStacks > 0 { notes.append("its table is full: not all stacks are recorded") }
+  }
+}
+
+extension [String] {
+  /// Without the library's own frames, where a program is built without optimization.
+  fileprivate var withoutLibrary: [String] {
+    let rest = drop { $0.hasPrefix("leakprofile_") || $0.hasPrefix("LeakProfile.") || $0.contains(" of LeakProfile.") }
+    return rest.isEmpty ? ["no stack"] : Array(rest)
+  }
+}
