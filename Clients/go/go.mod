@@ -1,0 +1,3 @@
+module fdwatch
+
+go 1.19
