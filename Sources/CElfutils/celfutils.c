@@ -21,7 +21,7 @@
     USE(dwfl_begin) USE(dwfl_end) USE(dwfl_report_begin) USE(dwfl_report_elf) USE(dwfl_report_end) \
     USE(dwfl_module_build_id) USE(dwfl_module_getelf) USE(dwfl_module_addrname) USE(dwfl_module_addrdie) \
     USE(dwfl_module_nextcu) USE(dwarf_haspc) USE(dwarf_getsrc_die) USE(dwarf_lineno) USE(dwarf_linesrc) USE(dwfl_module_getdwarf) USE(dwfl_build_id_find_elf) \
-    USE(dwfl_build_id_find_debuginfo) USE(dwfl_offline_section_address) USE(dwarf_getscopes) USE(dwarf_getscopes_die) \
+    USE(dwfl_build_id_find_debuginfo) USE(dwfl_offline_section_address) USE(dwarf_child) USE(dwarf_siblingof) USE(dwarf_getscopes_die) \
     USE(dwarf_dieoffset) USE(dwarf_offdie) USE(dwarf_tag) USE(dwarf_attr) USE(dwarf_attr_integrate) \
     USE(dwarf_formudata) USE(dwarf_formstring) USE(dwarf_getsrcfiles) USE(dwarf_filesrc) \
     USE(elf_getphdrnum) USE(gelf_getphdr)
@@ -137,17 +137,45 @@ static Dwarf_Die *unit_of(fdwatch_elf *elf, GElf_Addr address, Dwarf_Addr *bias)
     return NULL;
 }
 
+// What stands around functions and has no addresses itself: modules in Swift, namespaces and types in C++.
+static int is_container(int tag) {
+    switch (tag) {
+    case DW_TAG_module:
+    case DW_TAG_namespace:
+    case DW_TAG_structure_type:
+    case DW_TAG_class_type:
+    case DW_TAG_union_type:
+    case DW_TAG_enumeration_type:
+    case DW_TAG_interface_type: return 1;
+    default: return 0;
+    }
+}
+
+// The innermost entry below `die` that has the address. dwarf_getscopes would not look into containers.
+static int innermost_at(Dwarf_Die *die, Dwarf_Addr address, int depth, Dwarf_Die *found) {
+    Dwarf_Die child;
+    if (depth > 64 || dw.dwarf_child(die, &child) != 0) return 0;
+    do {
+        if (dw.dwarf_haspc(&child, address) == 1) {
+            *found = child;
+            innermost_at(&child, address, depth + 1, found);
+            return 1;
+        }
+        if (is_container(dw.dwarf_tag(&child)) && innermost_at(&child, address, depth + 1, found)) return 1;
+    } while (dw.dwarf_siblingof(&child, &child) == 0);
+    return 0;
+}
+
 // The frames that were inlined at an address, and the function that they were inlined into.
 static size_t inlined(fdwatch_elf *elf, GElf_Addr address, fdwatch_frame *frames, size_t room) {
     Dwarf_Addr bias = 0;
     Dwarf_Die *unit = unit_of(elf, address, &bias);
     Dwarf *dwarf = dw.dwfl_module_getdwarf(elf->module, &bias);
     Dwarf_Die *scopes = NULL;
-    if (!unit || !dwarf || dw.dwarf_getscopes(unit, address - bias, &scopes) <= 0) return 0;
+    Dwarf_Die place;
+    if (!unit || !dwarf || !innermost_at(unit, address - bias, 0, &place)) return 0;
     Dwarf_Die innermost;
-    Dwarf_Die *found = dw.dwarf_offdie(dwarf, dw.dwarf_dieoffset(&scopes[0]), &innermost);
-    free(scopes);
-    scopes = NULL;
+    Dwarf_Die *found = dw.dwarf_offdie(dwarf, dw.dwarf_dieoffset(&place), &innermost);
     int count = found ? dw.dwarf_getscopes_die(found, &scopes) : 0;
     size_t used = 0;
     Dwarf_Files *files = NULL;
@@ -186,8 +214,12 @@ size_t fdwatch_elf_frames(fdwatch_elf *elf, uint64_t offset, fdwatch_frame *fram
     return 1;
 }
 
+// Of Swift's runtime, which whoever links this has.
+char *swift_demangle(const char *name, size_t length, char *text, size_t *size, uint32_t flags);
+
 char *fdwatch_demangled(const char *name) {
     load();
+    if (strncmp(name, "$s", 2) == 0) return swift_demangle(name, strlen(name), NULL, NULL, 0);
     if (!demangle || strncmp(name, "_Z", 2) != 0) return NULL;
     int status = 0;
     return demangle(name, NULL, NULL, &status);

@@ -134,6 +134,26 @@ private final class ELFFile: @unchecked Sendable {
   private static func demangled(_ name: String) -> String {
     guard let text = unsafe fdwatch_demangled(name) else { return name }
     defer { unsafe free(text) }
-    return unsafe String(cString: text)
+    let whole = unsafe String(cString: text)
+    return name.hasPrefix("$s") ? withoutResult(whole) : whole
+  }
+
+  /// A Swift function without what it returns, which is no part of how people name it.
+  private static func withoutResult(_ name: String) -> String {
+    // Of a closure the arrow stands in the middle.
+    if name.contains(" in ") { return name }
+    var depth = 0
+    var previous: Character = " "
+    for index in name.indices {
+      switch name[index] {
+      case "(", "<", "[": depth += 1
+      case ")", "]": depth -= 1
+      case ">" where previous != "-": depth -= 1
+      case ">" where depth == 0: return String(name[..<name.index(index, offsetBy: -2)])
+      default: break
+      }
+      previous = name[index]
+    }
+    return name
   }
 }

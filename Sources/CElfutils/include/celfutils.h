@@ -23,7 +23,7 @@ void fdwatch_elf_close(fdwatch_elf *elf);
 size_t fdwatch_elf_build_id(fdwatch_elf *elf, const uint8_t **bytes);
 /// The frames at an offset of the file, innermost first; how many there were.
 size_t fdwatch_elf_frames(fdwatch_elf *elf, uint64_t offset, fdwatch_frame *frames, size_t room);
-/// A C++ name as people write it, to be freed; NULL where it is none.
+/// A C++ or Swift name as people write it, to be freed; NULL where it is none.
 char *fdwatch_demangled(const char *name);
 
 #endif
