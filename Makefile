@@ -11,7 +11,12 @@ binary := .build/release/fdwatch
 swift_files := Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain deps build demo test bench fuzz install deb format lint clean
+CC ?= cc
+library := .build/leakprofile
+library_sources := $(wildcard Sources/CLeakProfile/*.c)
+library_flags := -std=gnu11 -O2 -fno-omit-frame-pointer -Wall -Wextra -ISources/CLeakProfile/include
+
+.PHONY: help toolchain deps build leakprofile demo test tsan bench fuzz install deb format lint clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +33,14 @@ build: toolchain ## build a release: .build/release/fdwatch
 	$(SWIFT) build $(release_flags) --product fdwatch
 	@touch $(binary) # up to date, though nothing may have been linked: tests of the package look at this
 
+leakprofile: ## build the C library: .build/leakprofile/libleakprofile.a and .so
+	@mkdir -p $(library)
+	$(CC) $(library_flags) -fPIC -fvisibility=default -shared -Wl,-soname,libleakprofile.so.1 $(library_sources) \
+	  -o $(library)/libleakprofile.so.1 -lpthread -ldl
+	ln -sf libleakprofile.so.1 $(library)/libleakprofile.so
+	cd $(library) && $(CC) $(patsubst -I%,-I$(CURDIR)/%,$(library_flags)) -fPIC -c $(addprefix $(CURDIR)/,$(library_sources)) && \
+	  $(AR) rcs libleakprofile.a $(notdir $(library_sources:.c=.o))
+
 demo: toolchain ## install what is missing, build, and watch a leaking server until the alert
 	@packaging/install-deps.sh build demo
 	@$(MAKE) --no-print-directory build
@@ -38,6 +51,12 @@ demo: toolchain ## install what is missing, build, and watch a leaking server un
 test: toolchain deps build ## install what is missing, build, and run all tests
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
+
+# With GCC, which brings the sanitizer's library.
+tsan: ## run the C library's threads under ThreadSanitizer
+	@mkdir -p $(library)
+	gcc -fsanitize=thread -g $(library_flags) Tests/leakstress/main.c $(library_sources) -o $(library)/leakstress-tsan -lpthread
+	TSAN_OPTIONS=halt_on_error=1 $(library)/leakstress-tsan 125000 < /dev/null
 
 bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some minutes
 	@packaging/install-deps.sh build bench

@@ -62,7 +62,7 @@ let package = Package(
     .executableTarget(
       name: "fdwatch",
       dependencies: [
-        "Daemon",
+        "Daemon", "CLeakProfile",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings
@@ -82,13 +82,23 @@ let package = Package(
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
     tests("AlertsTests", ["Alerts", "TestSupport"]),
     tests("WatchTests", ["Watch", "TestSupport"]),
-    tests("CommandTests", ["Watch", "Detection", "TestSupport", "journalsend"], exclude: ["Traces"]),
+    tests("CommandTests", ["Watch", "Detection", "TestSupport", "journalsend", "swiftleak"], exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("AttributionTests", ["Attribution"]),
     tests("SymbolsTests", ["Symbols", "TestSupport"], exclude: ["program.c"]),
     tests("ProfilesTests", ["Profiles", "TestSupport"]),
     tests("ConfigTests", ["Config", "TestSupport"]),
+    // Programs that link LeakProfile.
+    .executableTarget(
+      name: "swiftleak", dependencies: ["LeakProfile"], path: "Tests/swiftleak", swiftSettings: settings),
+    .executableTarget(name: "leakstress", dependencies: ["CLeakProfile"], path: "Tests/leakstress"),
+    .executableTarget(
+      name: "example-server", dependencies: ["LeakProfile"], path: "Examples/swift", swiftSettings: settings),
+    tests("LeakProfileTests", ["LeakProfile", "Pprof", "TestSupport", "swiftleak"]),
+    tests(
+      "LeakTableTests",
+      ["LeakTable", "Linux", "Symbols", "TestSupport", "swiftleak", "leakstress", "example-server"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

@@ -41,6 +41,8 @@ for purpose in "${@:-build}"; do
         need mount has mount
         need iproute2 has ip
         need mandoc has mandoc # checks the manual
+        need gcc has cc make # the examples in C, and the library for them
+        need python3 has python3
         need golang-go has go # a real Go program is watched, and its tools read what we write
         # A container is booted, and the package installed in it.
         need systemd-container has systemd-nspawn

@@ -33,14 +33,14 @@ struct Layout: Equatable {
     guard word(0) == Self.magic else { throw .hasNoMagic }
     guard low(8) == 1 else { throw .version(low(8)) }
     guard word(16) == UInt64(size) else { throw .damaged("it has \(size) bytes and says \(word(16))") }
-    guard low(72) == Self.profileWords * 8, low(80) == Self.entryWords * 8 else {
+    guard low(64) == Self.profileWords * 8, low(72) == Self.entryWords * 8 else {
       throw .damaged("its records have other sizes")
     }
     (self.size, pid) = (size, high(8))
 
     profiles = try Self.place(word(32), size, "profiles")
     profileCount = Int(low(128))
-    guard profileCount <= min(Int(high(72)), Self.mostProfiles), profileCount * 128 <= size - profiles else {
+    guard profileCount <= min(Int(high(64)), Self.mostProfiles), profileCount * 128 <= size - profiles else {
       throw .damaged("it has \(profileCount) profiles")
     }
     stacks = try Self.place(word(40), size, "stacks")
@@ -51,7 +51,7 @@ struct Layout: Equatable {
     guard stacksUsed <= Self.mostStackBytes else { throw .damaged("its stacks have \(stacksUsed) bytes") }
     entries = try Self.place(word(56), size, "entries")
     entriesUsed = Int(low(256))
-    guard UInt64(high(80)) <= UInt64(size - entries) / 32, entriesUsed <= Int(high(80)), entriesUsed <= Self.mostEntries
+    guard UInt64(high(72)) <= UInt64(size - entries) / 32, entriesUsed <= Int(high(72)), entriesUsed <= Self.mostEntries
     else { throw .damaged("it has \(entriesUsed) entries") }
     lostStacks = word(320)
   }

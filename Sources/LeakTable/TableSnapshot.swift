@@ -10,6 +10,10 @@ package struct TableSnapshot: Sendable, Equatable {
     /// Scaled, where only some values are recorded.
     package var count = 0
     package var descriptors: [Int32] = []
+
+    package init(stack: [UInt64], count: Int = 0, descriptors: [Int32] = []) {
+      (self.stack, self.count, self.descriptors) = (stack, count, descriptors)
+    }
   }
 
   package struct Profile: Sendable, Equatable {

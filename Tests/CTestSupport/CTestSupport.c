@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 int support_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
@@ -61,4 +62,12 @@ int support_spawn(
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   return error;
+}
+
+int support_memfd(const char *name, unsigned long size, int seals) {
+  int number = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (number < 0) return -1;
+  if (ftruncate(number, (off_t)size) == 0 && fcntl(number, F_ADD_SEALS, seals) == 0) return number;
+  close(number);
+  return -1;
 }

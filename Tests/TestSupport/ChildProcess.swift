@@ -89,6 +89,22 @@ extension ChildProcess {
 
   package func send(_ signal: Int32) { kill(pid, signal) }
 
+  /// Stops it, and returns when it stands still.
+  package func stopAndWait() throws {
+    kill(pid, SIGSTOP)
+    var raw: CInt = 0
+    while unsafe waitpid(pid, &raw, WUNTRACED) < 0 {
+      if errno != EINTR { throw SystemCallError("waitpid", errno: errno) }
+    }
+  }
+
+  /// Whether standard output has something to read, or has ended.
+  package var hasOutput: Bool {
+    if !received[0].isEmpty { return true }
+    var wait = pollfd(fd: streams[0], events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&wait, 1, 0) > 0
+  }
+
   /// Everything on standard output (or painted on the terminal) so far.
   package var output: String { String(decoding: received[0], as: UTF8.self) }
   package var outputBytes: [UInt8] { received[0] }

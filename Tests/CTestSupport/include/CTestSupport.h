@@ -24,4 +24,7 @@ int support_spawn(
   int *pid, char *const arguments[], char *const environment[], const char *directory, const int standard[3],
   const char *terminal);
 
+/// memfd_create(2) with seals: `size` bytes, sealed as F_ADD_SEALS takes it. -1 with errno set.
+int support_memfd(const char *name, unsigned long size, int seals);
+
 #endif
