@@ -36,7 +36,7 @@ struct FDWatch: ParsableCommand {
     subcommands: [
       WatchCommand.self, RecordCommand.self, ReplayCommand.self, DaemonCommand.self, StatusCommand.self,
       AlertsCommand.self, ExplainCommand.self, SilenceCommand.self, TestAlertCommand.self, CheckCommand.self,
-      ConfigCommand.self, CheckConfigCommand.self,
+      ConfigCommand.self, CheckConfigCommand.self, ReportCommand.self,
     ],
     defaultSubcommand: WatchCommand.self
   )
