@@ -29,7 +29,10 @@ let package = Package(
     module("Pprof", ["CZlib"]),
     module("Attribution", ["Descriptors", "Detection"], exclude: ["README.md"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
-    module("Profiles", ["Descriptors", "Linux", "Pprof", "CCurl"]),
+    .target(name: "CLeakProfile"),
+    module("LeakProfile", ["CLeakProfile"]),
+    module("LeakTable", ["Linux", "Pprof"]),
+    module("Profiles", ["Descriptors", "Linux", "Pprof", "LeakTable", "CCurl"]),
     module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
 
     .executableTarget(name: "fdfactory"),
@@ -38,6 +41,7 @@ let package = Package(
     // The kernel's floor: the same system calls in a C loop.
     .target(name: "CPeer", cSettings: [.unsafeFlags(["-O2"])]),
     .executableTarget(
-      name: "fdwatch-bench", dependencies: ["CPeer", "Watch", "fdfactory", "herd"], swiftSettings: settings),
+      name: "fdwatch-bench", dependencies: ["CPeer", "Watch", "LeakProfile", "fdfactory", "herd"],
+      swiftSettings: settings),
   ]
 )

@@ -130,7 +130,9 @@ static void *map_exported(size_t size, int *descriptor) {
   struct rlimit limit;
   // Beyond it ftruncate would end the process by a signal.
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) return NULL;
-  int number = (int)syscall(SYS_memfd_create, "leakprofile", 3U /* MFD_CLOEXEC | MFD_ALLOW_SEALING */);
+  // MFD_CLOEXEC, MFD_ALLOW_SEALING, and since Linux 6.3 MFD_NOEXEC_SEAL, without which some systems refuse it.
+  int number = (int)syscall(SYS_memfd_create, "leakprofile", 11U);
+  if (number < 0 && errno == EINVAL) number = (int)syscall(SYS_memfd_create, "leakprofile", 3U);
   if (number < 0) return NULL;
   // Not in the place of a standard stream that the program has closed: it will open another there.
   if (number < 3) {

@@ -32,7 +32,7 @@ public final class LeakGuard: Sendable {
   @inline(never)
   public convenience init(_ profile: Profile, _ name: String = "", descriptor: Int32? = nil, skip: Int = 0) {
     let token = Profile.Token()
-    profile.add(token, descriptor: descriptor, skip: skip + ownFrames)
+    profile.add(token, descriptor: descriptor, skip: skip + 1)
     self.init(profile, token, name, descriptor ?? -1)
   }
 
@@ -52,13 +52,6 @@ public final class LeakGuard: Sendable {
     if isArmed.load(ordering: .relaxed) { Leaks.dropped(profile, token, name, descriptor: descriptor) }
   }
 }
-
-#if DEBUG
-  // Without optimization an initializer is called by the function that allocates the object.
-  private let ownFrames = 2
-#else
-  private let ownFrames = 1
-#endif
 
 /// A resource with one owner that has to close it: if it is dropped instead, that is reported.
 ///

@@ -48,11 +48,17 @@ struct Layout: Equatable {
       throw .damaged("its stacks end beyond its end")
     }
     stacksUsed = Int(word(192))
-    guard stacksUsed <= Self.mostStackBytes else { throw .damaged("its stacks have \(stacksUsed) bytes") }
+    guard stacksUsed <= Self.mostStackBytes else {
+      throw .tooLarge("its stacks have \(stacksUsed) bytes, and \(Self.mostStackBytes) are read")
+    }
     entries = try Self.place(word(56), size, "entries")
     entriesUsed = Int(low(256))
-    guard UInt64(high(72)) <= UInt64(size - entries) / 32, entriesUsed <= Int(high(72)), entriesUsed <= Self.mostEntries
-    else { throw .damaged("it has \(entriesUsed) entries") }
+    guard UInt64(high(72)) <= UInt64(size - entries) / 32, entriesUsed <= Int(high(72)) else {
+      throw .damaged("it has \(entriesUsed) entries")
+    }
+    guard entriesUsed <= Self.mostEntries else {
+      throw .tooLarge("it has \(entriesUsed) entries, and \(Self.mostEntries) are read")
+    }
     lostStacks = word(320)
   }
 

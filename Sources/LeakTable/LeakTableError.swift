@@ -15,6 +15,7 @@ package enum LeakTableError: Error, Equatable {
   /// Another process's: one that was forked without the library's knowing.
   case belongs(toPid: UInt32)
   case damaged(String)
+  case tooLarge(String)
   case failed(SystemCallError)
 }
 
@@ -28,6 +29,7 @@ extension LeakTableError: CustomStringConvertible {
     case .version(let version): "its version is \(version), and only 1 is known"
     case .belongs(let pid): "it belongs to process \(pid), its parent"
     case .damaged(let what): "it is damaged: \(what)"
+    case .tooLarge(let what): "it is too large: \(what)"
     case .failed(let error): "\(error)"
     }
   }

@@ -140,7 +140,7 @@ package final class ProfileKeeper {
   // MARK: When
 
   /// Often while a leak is young, as a correlation wants several points; rarely when it is old.
-  static func pause(after suspicion: Duration) -> Duration {
+  private static func pause(after suspicion: Duration) -> Duration {
     min(max(suspicion / 4, .seconds(2)), .seconds(300))
   }
 

@@ -20,6 +20,8 @@ package final class TableKeeper {
   private var isDue = false
   private var suspicionBegan: Duration?
   private var nextRound = Duration.zero
+  /// What the last reading took.
+  private var cost = Duration.zero
   private var problem: LeakTableError?
   private var told: Set<String> = []
   /// The largest of its profiles, as pprof has it, when it was last read.
@@ -62,7 +64,7 @@ package final class TableKeeper {
       isBusy = false
       switch result {
       case .success(let reading):
-        problem = nil
+        (problem, cost) = (nil, reading.cost)
         snapshots += reading.snapshots.map { ($0, reading.taken) }
         lastBytes = reading.bytes ?? lastBytes
         notes += reading.notes.filter { told.insert($0).inserted }
@@ -74,13 +76,19 @@ package final class TableKeeper {
     } else if let began = suspicionBegan {
       if time >= nextRound {
         isDue = true
-        nextRound = time + ProfileKeeper.pause(after: time - began)
+        nextRound = time + pause(after: time - began)
       }
     } else {
-      (suspicionBegan, isDue, nextRound) = (time, true, time + ProfileKeeper.pause(after: .zero))
+      (suspicionBegan, isDue, nextRound) = (time, true, time + pause(after: .zero))
     }
     if isDue, !isBusy, !descriptors.isEmpty { read() }
     return (snapshots, notes)
+  }
+
+  /// As the process is not asked, only we pay: every second where it is small, since what was opened after the last
+  /// reading has no stack. At most a hundredth of our time goes into it, and less as a leak gets old.
+  private func pause(after suspicion: Duration) -> Duration {
+    max(.seconds(1), cost * 100, min(suspicion / 16, .seconds(60)))
   }
 
   private func read() {
@@ -115,6 +123,7 @@ package final class TableKeeper {
 struct TableReading: Sendable {
   var snapshots: [ProfileSnapshot] = []
   var taken: Instant
+  var cost = Duration.zero
   var bytes: [UInt8]?
   var notes: [String] = []
 
@@ -143,6 +152,7 @@ struct TableReading: Sendable {
       notes.append("its table is full: not all that is in the profile \(profile.name) is recorded")
     }
     if snapshot.lostStacks > 0 { notes.append("its table is full: not all stacks are recorded") }
+    cost = Instant.now - began
   }
 }
 

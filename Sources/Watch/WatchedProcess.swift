@@ -128,7 +128,10 @@ package final class WatchedProcess {
     do {
       readTables(at: time)
       askForProfiles(at: time)
-      guard var poll = try look(at: time, isOverdue: isOverdue) else { return nil }
+      let found = try look(at: time, isOverdue: isOverdue)
+      // A table that has just been found is read at once.
+      readTables(at: time)
+      guard var poll = found else { return nil }
       poll.profiles = snapshots.map { entry in
         var snapshot = entry.snapshot
         let age = max(.zero, .now - entry.taken)

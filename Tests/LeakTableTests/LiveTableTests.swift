@@ -109,6 +109,17 @@ func table(of pid: Int32) throws -> SharedTable {
 }
 
 @Suite struct `A Swift program` {
+  @Test(
+    arguments: [(1001, "guardedSite"), (1002, "trackedSite"), (1003, "tokenSite"), (1004, "numberSite")]
+      as [(Int32, String)])
+  func `is the innermost frame, and not the library`(descriptor: Int32, function: String) throws {
+    let child = try ChildProcess([Products.executable("swiftleak")])
+    try child.write("others\n")
+    #expect(try child.readLine() == "ok")
+    let found = try #require(try frames(child).first { $0.descriptors == [descriptor] })
+    #expect(found.frames[0].hasPrefix("swiftleak.\(function)() "), "\(found.frames)")
+  }
+
   /// The frames by which a value was opened, with file and line, as fdwatch tells them.
   private func frames(_ child: ChildProcess) throws -> [(count: Int, frames: [String], descriptors: [Int32])] {
     let profile = try #require(try table(of: child.pid).snapshot().profiles.first).pprof(try Mappings(of: child.pid))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection] [profiles] [daemon].
+// Everything in one run, or parts of it: fdwatch-bench [looks] [idle] [memory] [detection] [profiles] [leakprofile]
+// [daemon].
 
 import CPeer
 import Descriptors
@@ -221,5 +222,6 @@ if isWanted("idle") {
 if isWanted("memory") { try memory(&results) }
 if isWanted("detection") { detection(&results) }
 if isWanted("profiles") { try profiles(&results) }
+if isWanted("leakprofile") { try leakTables(&results) }
 if isWanted("daemon") { try daemon(&results) }
 print(results.table)
