@@ -181,8 +181,7 @@ extension Series {
   }
 
   private func exact(_ leak: LeakMembers, _ filter: FrameFilter) -> Candidate {
-    let settled = leak.members.filter { $0.opened <= leak.settled }
-    let numbers = Set((settled.isEmpty ? leak.members : settled).map(\.number))
+    let numbers = Set(survivors(of: leak).map(\.number))
     guard !numbers.isEmpty else { return misfit("nothing of it is open", score: 0) }
     var shares: [UInt32: Double] = [:]
     for (stack, held) in descriptors {
@@ -196,6 +195,17 @@ extension Series {
     return Candidate(
       blame: Blame(profile: name, isWitness: isWitness, isExact: true, stacks: named(shares, filter)),
       score: 1 + explained)
+  }
+
+  /// Those members of the leak of which the last snapshot tells who opened them.
+  private func survivors(of leak: LeakMembers) -> [LeakMembers.Member] {
+    guard let time = snapshots.last?.time, let oldest = leak.members.first?.opened else { return leak.members }
+    let span = time - oldest
+    var until = min(leak.settled, time)
+    // Where few were closed so far the age is not known at which others are: then those of the last third may be yet.
+    if leak.settled < oldest || leak.settled > time - span / 10 { until = time - span / 3 }
+    let settled = leak.members.filter { $0.opened <= until }
+    return settled.isEmpty ? leak.members : settled
   }
 
   // MARK: By growth

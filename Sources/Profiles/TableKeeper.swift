@@ -86,9 +86,9 @@ package final class TableKeeper {
   }
 
   /// As the process is not asked, only we pay: every second where it is small, since what was opened after the last
-  /// reading has no stack. At most a hundredth of our time goes into it, and less as a leak gets old.
+  /// reading has no stack. At most a twentieth of our time goes into it, and less as a leak gets old.
   private func pause(after suspicion: Duration) -> Duration {
-    max(.seconds(1), cost * 100, min(suspicion / 16, .seconds(60)))
+    max(.seconds(1), cost * 20, min(suspicion / 16, .seconds(60)))
   }
 
   private func read() {

@@ -145,6 +145,21 @@ private func share(_ blame: Blame?, _ name: String) -> Double {
     #expect(share(blame, "main.leak") == 0.8)
   }
 
+  @Test func `is whoever holds the older ones, while none has survived for sure`() {
+    var history = ProfileHistory()
+    let stacks = [
+      StackCount(frames: ["main.leak"], count: 40, descriptors: Array(10..<50)),
+      StackCount(frames: ["main.busy"], count: 12, descriptors: Array(100..<112)),
+    ]
+    history.add(ProfileSnapshot(name: "file", stacks: stacks), at: .seconds(10))
+    let old = (10..<50).map { LeakMembers.Member(number: $0, opened: .milliseconds(200 * Int64($0 - 10))) }
+    let young = (100..<112).map { LeakMembers.Member(number: $0, opened: .seconds(9)) }
+    // Opened after the snapshot.
+    let new = (200..<206).map { LeakMembers.Member(number: $0, opened: .seconds(11)) }
+    let blame = history.blame(LeakMembers(kind: .file, members: old + young + new, settled: .seconds(-1)), open: 70)
+    #expect(share(blame, "main.leak") == 1)
+  }
+
   @Test func `is nobody, where the profile counts something else`() {
     var process = Process([.init(name: "main.leak", leaks: 1)], seed: 5)
     process.run(until: 60, snapshotEvery: 5, scale: 40)
