@@ -29,7 +29,8 @@ import Testing
   private func watch(
     _ program: String..., for time: String, _ more: String...
   ) throws -> (ChildProcess, ChildProcess.Outcome) {
-    let child = try ChildProcess([Products.executable("swiftleak")] + program)
+    let folder = try TemporaryDirectory()
+    let child = try ChildProcess([Products.executable("swiftleak")] + program + [folder.path])
     #expect(try child.readLine() == "ready")
     let watch = try BuiltBinary.start(
       ["\(child.pid)", "--format", "json", "--interval", "250ms", "--for", time] + more)
@@ -46,7 +47,7 @@ import Testing
   }
 
   @Test func `is told when it has no descriptor left`() throws {
-    let (child, outcome) = try watch("b", "3", "90", for: "45s")
+    let (child, outcome) = try watch("b", "6", "90", for: "40s")
     try check(try alert(outcome), "leakB")
     #expect(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child.pid)/fd").count >= 90)
     child.send(SIGKILL)

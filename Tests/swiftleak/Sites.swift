@@ -3,6 +3,7 @@
 
 import Glibc
 import LeakProfile
+import Synchronization
 
 /// A file, in the profile as long as it is open.
 final class Handle: Sendable {
@@ -11,7 +12,7 @@ final class Handle: Sendable {
   /// - Parameter skip: of the frames that called this.
   @inline(never)
   init?(skip: Int) {
-    number = unsafe open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
+    number = unsafe open(nextPath(), O_RDONLY | O_CREAT | O_CLOEXEC, 0o600)
     if number < 0 { return nil }
     files.add(self, descriptor: number, skip: skip)
   }
@@ -23,6 +24,15 @@ final class Handle: Sendable {
 }
 
 let files = Profile("file")
+
+/// A file of its own for each, as a server has: or nobody could tell a number from its next use.
+private func nextPath() -> String {
+  if CommandLine.arguments.count < 5 { return CommandLine.arguments[0] }
+  opened.withLock { $0 += 1 }
+  return CommandLine.arguments[4] + "/\(opened.withLock { $0 })"
+}
+
+private let opened = Mutex(0)
 
 @inline(never) func leakA() -> Handle? { opened(by: "a") }
 
@@ -44,6 +54,28 @@ let files = Profile("file")
 #else
   let wrappers = 2
 #endif
+
+/// What is held by other means.
+nonisolated(unsafe) var guards: [LeakGuard] = []
+
+@inline(never) func guardedSite() { unsafe guards.append(LeakGuard(files, "/guarded", descriptor: 1001)) }
+
+struct Number: ~Copyable {}
+
+final class Holder {
+  let tracked: Tracked<Number>
+  init(_ tracked: consuming Tracked<Number>) { self.tracked = tracked }
+}
+
+nonisolated(unsafe) var holders: [Holder] = []
+
+@inline(never) func trackedSite() {
+  unsafe holders.append(Holder(Tracked(Number(), in: files, "/tracked", descriptor: 1002)))
+}
+
+@inline(never) func tokenSite() { files.add(Profile.Token(), descriptor: 1003) }
+
+@inline(never) func numberSite() { files.add(descriptor: 1004) }
 
 func leak(at site: Substring) -> Handle? {
   switch site {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Swift program that leaks: by itself, or on request.
 //
-//   swiftleak SITE PER_SECOND LIMIT    leaks at the site, beside ordinary work, once "ready" was answered by a line
+//   swiftleak SITE PER_SECOND LIMIT FOLDER
+//                                      leaks at the site, beside ordinary work if the limit is 100 or more, once "ready" was answered by a line
 //   swiftleak                          heeds standard input: "a", "b", "c" leak one and are answered with "ok";
+//                                      "others" holds by a guard, a Tracked, a token and a number;
 //                                      "fill" leaks until there is no descriptor left, "deadlock" hangs every thread
 
 import Glibc
@@ -31,8 +33,10 @@ func pause(seconds: Double) {
 
 var leaked: [Handle] = []
 
-if CommandLine.arguments.count == 4, let perSecond = Double(CommandLine.arguments[2]) {
-  limit(UInt(CommandLine.arguments[3]) ?? 240)
+if CommandLine.arguments.count == 5, let perSecond = Double(CommandLine.arguments[2]) {
+  let most = UInt(CommandLine.arguments[3]) ?? 240
+  let isNarrow = most < 100
+  limit(most)
   var held: [Handle] = []
   for turn in 0..<40 {
     serve(&held)
@@ -42,7 +46,8 @@ if CommandLine.arguments.count == 4, let perSecond = Double(CommandLine.argument
   _ = readLine()
   while true {
     if let handle = leak(at: CommandLine.arguments[1].prefix(1)) { leaked.append(handle) }
-    serve(&held)
+    // With little room there would be none for it soon.
+    if !isNarrow { serve(&held) }
     pause(seconds: 1 / perSecond)
   }
 }
@@ -53,6 +58,12 @@ while let line = readLine() {
   case "fill":
     while let handle = leak(at: "a") { leaked.append(handle) }
     say("full")
+  case "others":
+    guardedSite()
+    trackedSite()
+    tokenSite()
+    numberSite()
+    say("ok")
   case "deadlock":
     let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     unsafe pthread_mutex_init(lock, nil)
