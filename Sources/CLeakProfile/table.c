@@ -27,7 +27,7 @@
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
-_Atomic uint32_t leakprofile_every[LEAKPROFILE_MOST_PROFILES];
+unsigned leakprofile_every[LEAKPROFILE_MOST_PROFILES];
 _Atomic uint32_t leakprofile_profile_count;
 
 static char names[LEAKPROFILE_MOST_PROFILES][LEAKPROFILE_LONGEST_NAME + 1];
@@ -270,7 +270,7 @@ int leakprofile_new(const char *name) {
   if (profile >= LEAKPROFILE_MOST_PROFILES) profile = -ENOSPC;
   if (profile >= 0) {
     strcpy(names[profile], name);
-    atomic_store_explicit(&leakprofile_every[profile], 1, memory_order_relaxed);
+    __atomic_store_n(&leakprofile_every[profile], 1, __ATOMIC_RELAXED);
     atomic_store_explicit(&leakprofile_profile_count, (uint32_t)profile + 1, memory_order_release);
     struct header *table = atomic_load_explicit(&core->table, memory_order_relaxed);
     if (table != NULL) {

@@ -107,8 +107,11 @@ struct header *leakprofile_table(struct core *core);
 void leakprofile_lock(_Atomic uint32_t *lock);
 void leakprofile_unlock(_Atomic uint32_t *lock);
 
-/// How each profile samples: 0 is off.
-extern _Atomic uint32_t leakprofile_every[LEAKPROFILE_MOST_PROFILES];
+/// How a profile samples: 0 is off.
+static inline uint32_t leakprofile_sampling(int profile) {
+  return __atomic_load_n(&leakprofile_every[profile], __ATOMIC_RELAXED);
+}
+
 extern _Atomic uint32_t leakprofile_profile_count;
 
 /// The stack of `frame`'s caller and its callers, without `skip` of them, as a number in the table. Never 0.

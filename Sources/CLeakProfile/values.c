@@ -155,7 +155,7 @@ static __attribute__((noinline)) int add(int profile, uint64_t key, int fd, int 
   leakprofile_lock(&stripe->lock);
   if (stripe->slots == NULL) use_inline_slots(stripe);
   uint32_t at = search(stripe, table, (uint32_t)hash, profile, key);
-  if (atomic_load_explicit(&leakprofile_every[profile], memory_order_relaxed) != every) {
+  if (leakprofile_sampling(profile) != every) {
     // Turned off meanwhile, and what was recorded forgotten.
   } else if (stripe->slots[at] != 0) {
     result = -EEXIST;
@@ -181,7 +181,7 @@ static __attribute__((noinline)) int add(int profile, uint64_t key, int fd, int 
 // Small, as it is all that runs while a profile is off.
 __attribute__((noinline)) int leakprofile_add(int profile, uint64_t key, int fd, int skip) {
   if ((unsigned)profile >= LEAKPROFILE_MOST_PROFILES) return -EINVAL;
-  uint32_t every = atomic_load_explicit(&leakprofile_every[profile], memory_order_relaxed);
+  uint32_t every = leakprofile_sampling(profile);
   if (every == 0) return 0;
   int result = add(profile, key, fd, skip, every, __builtin_frame_address(0));
   // Not by a jump: the frame that was handed on has to be there meanwhile.
@@ -191,7 +191,7 @@ __attribute__((noinline)) int leakprofile_add(int profile, uint64_t key, int fd,
 
 int leakprofile_take(int profile, uint64_t key, uint64_t *frames, int most) {
   if ((unsigned)profile >= LEAKPROFILE_MOST_PROFILES) return -ENOENT;
-  uint32_t every = atomic_load_explicit(&leakprofile_every[profile], memory_order_relaxed);
+  uint32_t every = leakprofile_sampling(profile);
   if (every == 0) return -ENOENT;
   uint64_t hash = hash_of(profile, key);
   if (!is_sampled(hash, every)) return -ENOENT;
@@ -264,7 +264,7 @@ static void clear(struct core *core, struct header *table, int profile) {
 
 int leakprofile_sample(int profile, unsigned every) {
   if (leakprofile_name(profile) == NULL) return -EINVAL;
-  uint32_t before = atomic_exchange_explicit(&leakprofile_every[profile], every, memory_order_seq_cst);
+  uint32_t before = __atomic_exchange_n(&leakprofile_every[profile], every, __ATOMIC_SEQ_CST);
   struct core *core = leakprofile_core();
   struct header *table = core == NULL ? NULL : atomic_load_explicit(&core->table, memory_order_acquire);
   if (table != NULL && before != every && every != 1) clear(core, table, profile);

@@ -104,6 +104,7 @@ extension Profile {
   ///   - skip: how many of the innermost frames are of no interest; 0 begins with the caller.
   @inline(never)
   public func add(_ object: AnyObject, descriptor: Int32? = nil, skip: Int = 0) {
+    if leakprofile_is_on(number) == 0 { return }
     let key = UInt64(UInt(bitPattern: ObjectIdentifier(object)))
     check(leakprofile_add(number, key, descriptor ?? -1, Int32(clamping: skip &+ 1)))
   }
@@ -118,6 +119,7 @@ extension Profile {
   /// Traps if the same number was added and not removed: whoever closes it has to say so.
   @inline(never)
   public func add(descriptor: Int32, skip: Int = 0) {
+    if leakprofile_is_on(number) == 0 { return }
     check(leakprofile_add(number, Self.key(descriptor), descriptor, Int32(clamping: skip &+ 1)))
   }
 
@@ -127,6 +129,7 @@ extension Profile {
   /// Records that what the token stands for is held.
   @inline(never)
   public func add(_ token: Token, descriptor: Int32? = nil, skip: Int = 0) {
+    if leakprofile_is_on(number) == 0 { return }
     check(leakprofile_add(number, token.key, descriptor ?? -1, Int32(clamping: skip &+ 1)))
   }
 

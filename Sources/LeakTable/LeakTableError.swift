@@ -46,7 +46,7 @@ extension LeakTableError {
         switch error.meaning {
         case .noSuchEntry: .gone
         case .notPermitted: .denied
-        case .other: .failed(error)
+        case .noDescriptors, .other: .failed(error)
         }
       }
   }

@@ -131,7 +131,8 @@ extension Profile {
     return found.sorted { ($0.count, $1.frames.first ?? "") > ($1.count, $0.frames.first ?? "") }
   }
 
-  private static func words(_ location: Location, _ symbolize: (Location) -> [Frame]) -> [String] {
+  /// How the frames of a place are told: `function file:line`, or its address.
+  package static func words(_ location: Location, _ symbolize: (Location) -> [Frame]) -> [String] {
     let named = location.frames.contains { !$0.function.isEmpty } ? location.frames : symbolize(location)
     if named.isEmpty { return ["0x" + String(location.address, radix: 16)] }
     return named.map { frame in

@@ -25,7 +25,8 @@ package final class TableKeeper {
   private var problem: LeakTableError?
   private var told: Set<String> = []
   /// The largest of its profiles, as pprof has it, when it was last read.
-  package private(set) var lastBytes: [UInt8]?
+  package var lastBytes: [UInt8]? { largest.map { $0.profile.pprof($0.mappings).encoded() } }
+  private var largest: (profile: TableSnapshot.Profile, mappings: Mappings)?
 
   private static let mostDescriptors = 4
 
@@ -66,7 +67,7 @@ package final class TableKeeper {
       case .success(let reading):
         (problem, cost) = (nil, reading.cost)
         snapshots += reading.snapshots.map { ($0, reading.taken) }
-        lastBytes = reading.bytes ?? lastBytes
+        largest = reading.largest ?? largest
         notes += reading.notes.filter { told.insert($0).inserted }
       case .failure(let error): failed(descriptor, error, &notes)
       }
@@ -124,7 +125,8 @@ struct TableReading: Sendable {
   var snapshots: [ProfileSnapshot] = []
   var taken: Instant
   var cost = Duration.zero
-  var bytes: [UInt8]?
+  /// Of its profiles the one that holds most, should somebody want to save it.
+  var largest: (profile: TableSnapshot.Profile, mappings: Mappings)?
   var notes: [String] = []
 
   init(
@@ -135,17 +137,12 @@ struct TableReading: Sendable {
     let snapshot = try table.snapshot(ownedBy: ownPid)
     taken = began + (Instant.now - began) / 2
     let mappings = try Mappings(of: pid)
+    var names: [UInt64: [String]] = [:]
     for profile in snapshot.profiles where !profile.groups.isEmpty {
-      let pprof = profile.pprof(mappings)
-      let stacks = pprof.stackCounts(0) { symbolizer.frames(of: $0, in: pprof.mappings) }
       snapshots.append(
-        ProfileSnapshot(
-          name: profile.name,
-          stacks: stacks.map {
-            StackCount(frames: $0.frames.withoutLibrary, count: Int(clamping: $0.count), descriptors: $0.descriptors)
-          }))
-      if profile.entries == snapshot.profiles.lazy.map(\.entries).max() { bytes = pprof.encoded() }
+        ProfileSnapshot(name: profile.name, stacks: Self.stacks(of: profile, mappings, symbolizer, &names)))
     }
+    largest = snapshot.profiles.max { $0.entries < $1.entries }.map { ($0, mappings) }
     // An empty profile is a baseline, too.
     snapshots += snapshot.profiles.filter(\.groups.isEmpty).map { ProfileSnapshot(name: $0.name, stacks: []) }
     for profile in snapshot.profiles where profile.lostValues > 0 {
@@ -153,6 +150,31 @@ struct TableReading: Sendable {
     }
     if snapshot.lostStacks > 0 { notes.append("its table is full: not all stacks are recorded") }
     cost = Instant.now - began
+  }
+}
+
+extension TableReading {
+  /// With their names; stacks of the same names are one.
+  private static func stacks(
+    of profile: TableSnapshot.Profile, _ mappings: Mappings, _ symbolizer: any ProfileSymbolizer,
+    _ names: inout [UInt64: [String]]
+  ) -> [StackCount] {
+    var found: [[String]: (count: Int, descriptors: [Int32])] = [:]
+    for group in profile.groups {
+      var frames: [String] = []
+      for address in group.stack {
+        if names[address] == nil {
+          let location = Profile.Location(address: address, frames: [])
+          names[address] = Profile.words(location) { symbolizer.frames(of: $0, in: mappings.all) }
+        }
+        frames += names[address] ?? []
+      }
+      let own = frames.withoutLibrary
+      found[own, default: (0, [])].count += group.count
+      found[own]?.descriptors += group.descriptors
+    }
+    return found.map { StackCount(frames: $0.key, count: $0.value.count, descriptors: $0.value.descriptors) }
+      .sorted { ($0.count, $1.frames.first ?? "") > ($1.count, $0.frames.first ?? "") }
   }
 }
 

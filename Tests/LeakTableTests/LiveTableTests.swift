@@ -9,6 +9,9 @@ import Symbols
 import TestSupport
 import Testing
 
+/// And not the daemon's.
+typealias ChildProcess = TestSupport.ChildProcess
+
 /// The tables that a process has, by their numbers.
 func tables(of pid: Int32) throws -> [Int32] {
   let names = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")
