@@ -58,7 +58,7 @@ package struct ListenSockets: Sendable {
   /// Names (`FileDescriptorName=`, the socket unit's name if it has none) and descriptors, which the caller owns.
   package let all: [(name: String, descriptor: CInt)]
 
-  /// Takes over what was handed in, and forgets it: a second call, or a child's, finds none.
+  /// Takes over what was handed in, and forgets it: a second call, or a child's, finds none. None of them blocks.
   package static func take() -> ListenSockets {
     var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
     let count = unsafe sd_listen_fds_with_names(1, &names)
@@ -69,6 +69,11 @@ package struct ListenSockets: Sendable {
       }
     }
     guard count > 0 else { return ListenSockets(all: []) }
+    for descriptor in SD_LISTEN_FDS_START..<SD_LISTEN_FDS_START + count {
+      // systemd hands them over in blocking mode: a second accept(2) would wait for the next caller.
+      let flags = fcntl(descriptor, F_GETFL)
+      if flags >= 0 { _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) }
+    }
     return ListenSockets(
       all: (0..<count).map { index in
         let name = unsafe names.flatMap { unsafe $0[Int(index)] }.map { unsafe String(cString: $0) } ?? "unknown"
