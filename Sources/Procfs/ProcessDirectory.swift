@@ -256,12 +256,21 @@ extension ProcessDirectory {
     }
   }
 
-  /// Whether it has a network namespace of its own, and not ours. See network_namespaces(7).
-  package var hasOtherNetwork: Bool {
+  /// Whose network namespace it has. See network_namespaces(7).
+  package enum Network: Sendable, Equatable {
+    case ours
+    /// That of the first process, where ours is another one: `PrivateNetwork=yes` of systemd.exec(5).
+    case host
+    case another
+  }
+
+  /// Ours also where it cannot be told.
+  package var network: Network {
     guard let own = try? Descriptor(path: "/proc/self").link("ns/net"), let its = try? directory.link("ns/net") else {
-      return false
+      return .ours
     }
-    return own != its
+    if own == its { return .ours }
+    return (try? Descriptor(path: "/proc/1").link("ns/net")) == its ? .host : .another
   }
 
   /// Its number as it sees it itself, in the innermost namespace. See pid_namespaces(7).

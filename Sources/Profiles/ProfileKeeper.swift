@@ -32,12 +32,31 @@ package struct ProfiledProcess: Sendable {
   package var open: Int
   /// Where it takes connections.
   package var listeners: Set<Listener> = []
-  /// It has a network of its own, whose ports we do not reach.
-  package var hasOtherNetwork = false
+  package var network = Network.reached
   /// What stands before its paths, for us: it may have mounts of its own.
   package var root: String { "/proc/\(pid)/root" }
 
   package init(pid: Int32, user: UInt32, open: Int) { (self.pid, self.user, self.open) = (pid, user, open) }
+
+  /// Whether we reach the ports of its network.
+  package enum Network: Sendable, Equatable {
+    case reached
+    /// It has that of the host, and we have none: so our service's sandbox wants it.
+    case withheld
+    /// It has one of its own, as in a container.
+    case another
+
+    /// What can be done; `nil` where nothing need be.
+    fileprivate var advice: String? {
+      switch self {
+      case .reached: nil
+      case .withheld:
+        "fdwatch.service has no network; with /usr/lib/fdwatch/network.conf it has (fdwatch(1), NETWORK), and a UNIX "
+          + "socket is reached in any case"
+      case .another: "it is in another network, of which a UNIX socket with a path would be reached"
+      }
+    }
+  }
 }
 
 /// Keeps the profiles of one process: asks for them when it is time, one request after the other, and never waits.
@@ -52,6 +71,8 @@ package final class ProfileKeeper {
   private var suspicionBegan: Duration?
   private var nextRound = Duration.zero
   private var didBaseline = false
+  /// Why addresses of the network may not answer.
+  private var networkAdvice: String?
   private var notes: [String] = []
   /// Witnesses that the process does not have.
   private var missing: Set<ProfileAddress> = []
@@ -114,6 +135,11 @@ package final class ProfileKeeper {
     return discover != nil && suspicionBegan != nil && sources.allSatisfy { $0.source.origin != .discovered }
   }
 
+  /// Whether it is wanted by then whose network the process has.
+  package var needsNetwork: Bool {
+    needsListeners || (!didBaseline && sources.contains { $0.source.address.isOfNetwork })
+  }
+
   /// Takes in what was answered, and asks for what is due.
   /// - Parameters:
   ///   - isSuspicious: something of it may leak: the profiles are worth their cost.
@@ -155,6 +181,7 @@ package final class ProfileKeeper {
     }
     if !didBaseline {
       didBaseline = true
+      networkAdvice = process.network.advice
       dropForeign(process)
       for index in sources.indices { sources[index].isDue = true }
       look(among: process)
@@ -173,8 +200,8 @@ package final class ProfileKeeper {
     sources.removeAll { kept in
       guard kept.source.origin == .environment else { return false }
       // The same port of our own network is somebody else's.
-      if process.hasOtherNetwork, kept.source.address.isOfNetwork {
-        notes.append("its environment names \(kept.source.address), which is in another network: not asked")
+      if let advice = networkAdvice, kept.source.address.isOfNetwork {
+        notes.append("its environment names \(kept.source.address), which is not asked: \(advice)")
         return true
       }
       if kept.source.address.isServed(by: process.listeners) { return false }
@@ -211,8 +238,8 @@ package final class ProfileKeeper {
     guard let discover else { return }
     for listener in process.listeners.subtracting(probed).sorted(by: { $0.address < $1.address }).prefix(16) {
       probed.insert(listener)
-      if process.hasOtherNetwork, !listener.address.hasPrefix("/") {
-        notes.append("\(listener.address) is in another network: a UNIX socket with a path would be reached")
+      if let advice = process.network.advice, !listener.address.hasPrefix("/") {
+        notes.append("\(listener.address) is not asked for profiles: \(advice)")
         continue
       }
       guard let address = listener.address(PprofIndex.impossible) else { continue }
@@ -364,7 +391,8 @@ package final class ProfileKeeper {
     sources[index].notBefore = time + min(.seconds(2) * (1 << min(sources[index].failures, 9)), .seconds(600))
     // While it is out of favour another problem is no news, unless it says more.
     if sources[index].problem.map({ !$0.isLike(error) }) ?? true, !sources[index].isWitness {
-      notes.append("\(error)")
+      let advice = sources[index].source.address.isOfNetwork ? networkAdvice : nil
+      notes.append(advice.map { "\(error): \($0)" } ?? "\(error)")
     }
     sources[index].problem = error
     // The baseline is wanted all the same, should it come back.

@@ -159,7 +159,14 @@ package final class WatchedProcess {
       // The first census, or a later reading of the socket tables, has yet to tell.
       guard let listeners else { return }
       process.listeners = listeners
-      process.hasOtherNetwork = directory.hasOtherNetwork
+    }
+    if profiles.needsNetwork {
+      process.network =
+        switch directory.network {
+        case .ours: .reached
+        case .host: .withheld
+        case .another: .another
+        }
     }
     let needsWitness = findings.contains { $0.blame?.stacks.isEmpty != false }
     let (new, told) = profiles.tick(
