@@ -280,6 +280,7 @@ extension Daemon {
     teller.retry(at: .now)
     if isBookChanged {
       isBookChanged = false
+      nextStatus = now.time
       saveBook()
       saveDetectors()
     } else if now.time >= nextSave {
@@ -296,8 +297,17 @@ extension Daemon {
   var statusLine: String {
     let firing = book.firing
     let units = Set(roster.watched.lazy.compactMap(\.subject.unit)).count
-    let leaks = firing.count { $0.type == .leak }
-    let what = firing.isEmpty ? "nothing leaks" : "\(firing.count) alerts, \(leaks) of them leaks"
+    // The most urgent first.
+    var who: [String] = []
+    for alert in firing where alert.type == .leak {
+      let name = alert.unit ?? alert.worst?.process.name ?? ""
+      if !who.contains(name) { who.append(name) }
+    }
+    let others = firing.count { $0.type != .leak }
+    let named = who.prefix(3).joined(separator: ", ") + (who.count > 3 ? " and \(who.count - 3) more" : "")
+    let what =
+      (who.isEmpty ? "nothing leaks" : "\(named) \(who.count == 1 ? "leaks" : "leak")")
+      + (others == 0 ? "" : ", \(others) other \(others == 1 ? "alert" : "alerts")")
     let config = problem == nil ? "" : "; the new configuration is refused, the old one holds"
     return "watching \(roster.watched.count) processes of \(units) units: \(what)\(config)"
   }
