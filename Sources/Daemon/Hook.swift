@@ -153,6 +153,10 @@ final class TransientRun: HookRun {
   private let name: String
   private let deadline: Instant
 
+  private static let prefix = "fdwatch-hook-"
+  /// The names of all of them.
+  static let pattern = prefix + "*.service"
+
   init(_ job: HookJob, number: Int, bus: Bus) throws(HookFailure) {
     self.bus = bus
     // The manager ends it; what is left to us is not to wait for a manager that does not.
@@ -165,7 +169,7 @@ final class TransientRun: HookRun {
         return
       }
       isOurs = true
-      name = "fdwatch-hook-\(job.hook.name)-\(Host.ownPID)-\(number).service"
+      name = "\(Self.prefix)\(job.hook.name)-\(Host.ownPID)-\(number).service"
       var service = TransientService(name: name, command: job.arguments)
       service.description = "fdwatch hook \(job.hook.name): \(job.word) \(job.id)"
       service.environment = job.environment

@@ -94,8 +94,10 @@ package final class HookRunner: Sendable {
     var running: [Running] = []
     var later: [(job: HookJob, due: Instant)] = []
     var number = 0
+    var left = usesSystemd ? LeftRuns(bus) : nil
     while true {
       let now = Instant.now
+      left?.collect(bus, at: now)
       for entry in later where entry.due <= now {
         state.withLock { $0.waiting[entry.job.hook.name, default: []].append(entry.job) }
       }
@@ -104,24 +106,28 @@ package final class HookRunner: Sendable {
         number += 1
         if let run = start(job, number, bus) { running.append(Running(job: job, run: run)) }
       }
-      var left: [Running] = []
+      var unfinished: [Running] = []
       for entry in running {
         guard let result = entry.run.result(at: now) else {
-          left.append(entry)
+          unfinished.append(entry)
           continue
         }
         if let again = finished(entry.job, result) {
           later.append((again, now + Self.firstPause * (1 << again.attempts) / 2))
         }
       }
-      running = left
+      running = unfinished
       let isEnding = state.withLock { state in
-        state.running = running.count + later.count
+        // What is to be tried again in a while is not waited for.
+        state.running = running.count
         return state.isEnding
       }
       if isEnding { return }
       // A child's end has no bell: it is looked for ten times a second.
-      bell.wait(until: running.isEmpty ? later.map(\.due).min() ?? now + .seconds(3600) : now + .milliseconds(100))
+      bell.wait(
+        until: running.isEmpty
+          ? min(later.map(\.due).min() ?? now + .seconds(3600), left?.due ?? now + .seconds(3600))
+          : now + .milliseconds(100))
     }
   }
 
@@ -175,6 +181,34 @@ package final class HookRunner: Sendable {
       }
       return nil
     }
+  }
+}
+
+/// Runs that an earlier daemon has started and not lived to see the end of: the manager keeps them until they are
+/// collected.
+private struct LeftRuns {
+  private var names: [String]
+  private(set) var due: Instant?
+  private static let pause = Duration.seconds(5)
+
+  init(_ bus: Bus) {
+    names = (try? bus.units(matching: [TransientRun.pattern])) ?? []
+    due = names.isEmpty ? nil : .now
+  }
+
+  mutating func collect(_ bus: Bus, at now: Instant) {
+    guard let due, due <= now else { return }
+    names.removeAll { name in
+      do throws(BusError) {
+        // One that still runs is let run: the manager ends it in time.
+        if try bus.state(of: name).outcome == .running { return false }
+        try bus.collect(name)
+        return true
+      } catch {
+        return error.isNoSuchUnit
+      }
+    }
+    self.due = names.isEmpty ? nil : now + Self.pause
   }
 }
 
