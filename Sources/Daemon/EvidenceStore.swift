@@ -56,10 +56,27 @@ package struct EvidenceStore: Sendable {
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: identity.pid, in: procfs)
       guard directory.startTime == identity.startTime else { return "The process has exited.\n" }
-      return try directory.targets(most: mostDescriptors).map { "\($0.number)\t\($0.target.printable)\n" }.joined()
+      return folded(try directory.targets(most: mostDescriptors))
     } catch {
       return "\(error)\n"
     }
+  }
+
+  /// A line each, but one for neighbours that are the same: `3-408`. Whoever opens one file again and again fills a screen
+  /// otherwise.
+  private static func folded(_ descriptors: [(number: Int32, target: String)]) -> String {
+    var lines: [(first: Int32, last: Int32, target: String)] = []
+    for (number, target) in descriptors.sorted(by: { $0.number < $1.number }) {
+      if let line = lines.last, line.target == target, line.last + 1 == number {
+        lines[lines.count - 1].last = number
+      } else {
+        lines.append((number, number, target))
+      }
+    }
+    return lines.map { line in
+      line.first == line.last
+        ? "\(line.first)\t\(line.target.printable)\n" : "\(line.first)-\(line.last)\t\(line.target.printable)\n"
+    }.joined()
   }
 
   private func forgetOld(keeping most: Int) {

@@ -19,6 +19,9 @@ struct ExplainCommand: ParsableCommand {
 
   @OptionGroup var place: DaemonPlace
 
+  @Flag(help: "Print all descriptors, however many there are.")
+  var all = false
+
   @Argument(help: "The name of the alert, as fdwatch status shows it.")
   var id: String?
 
@@ -49,11 +52,22 @@ struct ExplainCommand: ParsableCommand {
       if file.hasSuffix(".gz") {
         emit("go tool pprof -top \(path)")
       } else if let bytes = try? Files.read(path, limit: 64 << 20) {
-        Output.write(String(decoding: bytes, as: UTF8.self))
+        let text = String(decoding: bytes, as: UTF8.self)
+        Output.write(all || !file.hasSuffix("descriptors.txt") ? text : Self.beginning(of: text, path))
       }
       emit("")
     }
     try Output.check()
+  }
+
+  /// A process that leaks may have thousands open: what it is about shows in the first of them.
+  private static let mostLines = 50
+
+  private static func beginning(of text: String, _ path: String) -> String {
+    let lines = text.split(separator: "\n")
+    if lines.count <= mostLines { return text }
+    let left = lines.count - mostLines
+    return lines.prefix(mostLines).joined(separator: "\n") + "\n… \(left) more lines: --all, or \(path)\n"
   }
 
   private func hint(_ folder: String) -> String {
