@@ -21,12 +21,14 @@ import Testing
     #expect(explained == Self.ids(in: try Repository.text(of: Self.page)))
   }
 
-  @Test(arguments: ["Sources/Alerts/JournalEntry.swift"])
-  func `stands beside a manual of every field that is sent`(file: String) throws {
-    let page = try Repository.text(of: Self.page)
+  @Test(arguments: [Self.page, "docs/journal-fields.md"])
+  func `stands beside a description of every field that is sent`(file: String) throws {
+    let page = try Repository.text(of: file)
     // A name with its number behind it is made of "FDWATCH_STACK" and more.
     let sent = Set(
-      try Repository.text(of: file).split { !$0.isASCII || !($0.isLetter || $0.isNumber || $0 == "_") }
+      try
+        (Repository.text(of: "Sources/Alerts/JournalEntry.swift") + Repository.text(of: "Sources/Daemon/Teller.swift"))
+        .split { !$0.isASCII || !($0.isLetter || $0.isNumber || $0 == "_") }
         .filter { $0.hasPrefix("FDWATCH_") })
     #expect(sent.count > 20)
     for field in sent { #expect(page.contains(field), "\(field)") }
