@@ -13,28 +13,38 @@ package final class StatusServer {
   /// A descriptor that is shared by value: it is closed when the last copy goes.
   private final class Listener {
     let descriptor: Descriptor
-    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    let isLocal: Bool
+    init(_ descriptor: consuming Descriptor) {
+      isLocal = descriptor.isUnixSocket
+      self.descriptor = descriptor
+    }
   }
 
   package init() {}
 
   package func listen(_ descriptor: consuming Descriptor) { listeners.append(Listener(descriptor)) }
 
-  package var isListening: Bool { !listeners.isEmpty }
-
-  /// Stops taking connections, as before other sockets are listened on.
-  package func close() { listeners = [] }
+  /// Stops taking connections over the network, as before another address is listened at.
+  package func closeNetwork() { listeners.removeAll { !$0.isLocal } }
 
   package var wanted: [Readiness.Wanted] {
-    let open = connections.count < Self.mostConnections ? listeners.map { Readiness.Wanted($0.descriptor.number) } : []
-    return open + connections.map(\.wanted)
+    let isOpen = connections.count < Self.mostConnections && Instant.now >= restsUntil
+    return (isOpen ? listeners.map { Readiness.Wanted($0.descriptor.number) } : []) + connections.map(\.wanted)
   }
+
+  /// Where no descriptor is left for a connection, it goes on waiting, and to look again at once would only burn time.
+  private var restsUntil = Instant.now
+  private static let rest = Duration.seconds(1)
 
   /// Does what can be done without waiting.
   package func serve(_ ready: Set<CInt>, _ respond: (HTTPRequest, _ isLocal: Bool) -> HTTPAnswer) {
     for listener in listeners where ready.contains(listener.descriptor.number) {
-      while connections.count < Self.mostConnections, let connection = (try? listener.descriptor.accept()) ?? nil {
-        connections.append(HTTPConnection(connection))
+      do throws(SystemCallError) {
+        while connections.count < Self.mostConnections, let connection = try listener.descriptor.accept() {
+          connections.append(HTTPConnection(connection))
+        }
+      } catch {
+        restsUntil = .now + Self.rest
       }
     }
     let now = Instant.now
