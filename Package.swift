@@ -108,6 +108,7 @@ let package = Package(
     tests("SystemdTests", ["Descriptors", "Systemd", "TestSupport", "journalsend", "bustool"]),
     // What is installed: units, catalog, manual, hooks, rules; and the package where a real systemd runs.
     tests("PackagingTests", ["Descriptors", "Systemd", "TestSupport"]),
+    tests("DaemonTests", ["Daemon", "TestSupport"]),
     tests("ContainerTests", ["TestSupport"]),
   ],
   cxxLanguageStandard: .cxx17
