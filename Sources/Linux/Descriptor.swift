@@ -142,7 +142,7 @@ extension [UInt8] {
     upTo limit: Int, from descriptor: borrowing Descriptor
   ) throws(SystemCallError) -> Int {
     let old = count
-    append(contentsOf: repeatElement(0, count: limit))
+    append(contentsOf: [UInt8](repeating: 0, count: limit))
     let number = descriptor.number
     var got = 0
     do throws(SystemCallError) {

@@ -51,7 +51,7 @@ struct GzipFile: ~Copyable {
   func read(into bytes: inout [UInt8], line: Int) throws(TraceError) -> Int {
     let old = bytes.count
     let room = Int(Self.bufferSize)
-    bytes.append(contentsOf: repeatElement(0, count: room))
+    bytes.append(contentsOf: [UInt8](repeating: 0, count: room))
     let got = unsafe bytes.withUnsafeMutableBytes {
       unsafe Int(gzread(file, $0.baseAddress?.advanced(by: old), Self.bufferSize))
     }
