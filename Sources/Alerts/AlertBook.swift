@@ -159,14 +159,24 @@ extension AlertBook {
     return fire(cause, .report, member, text: text, routing, at: moment)
   }
 
-  /// A process has exited: what no detector speaks of any more ends with it.
+  /// A process has exited: what its detector has not ended ends with it. A report was over when it was told.
   package mutating func exited(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
-    entries.keys.filter {
-      entries[$0]?.isFiring == true && $0.type != .leak || entries[$0]?.unconfirmed.contains(process.pid) == true
-    }
-    .flatMap { cause in
+    entries.keys.filter { entries[$0]?.isFiring == true }.flatMap { cause in
       remove(cause, .exited, at: moment) { $0.process.pid == process.pid && $0.process.startTime == process.startTime }
     }
+  }
+
+  /// Whether an alert of this limit goes on; see ``limit(_:of:owner:text:finding:count:limits:routing:at:)``.
+  package func isNear(_ subject: String, of process: AlertProcess?, owner: String) -> Bool {
+    guard let entry = entries[Cause(type: .limit, owner: process?.unit ?? owner, subject: subject)] else {
+      return false
+    }
+    return entry.isFiring && entry.alert.members.contains { $0.process.pid == process?.pid ?? 0 }
+  }
+
+  /// Whose alerts of this limit go on.
+  package func owners(near subject: String) -> [String] {
+    entries.filter { $0.key.type == .limit && $0.key.subject == subject && $0.value.isFiring }.map(\.key.owner)
   }
 
   private func owner(of process: AlertProcess) -> String { process.unit ?? "\(process.pid)-\(process.startTime)" }
@@ -365,14 +375,22 @@ extension AlertBook {
     Saved(counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) })
   }
 
-  /// Goes on where another left off, on the same boot.
-  package mutating func restore(_ saved: Saved) {
+  /// Goes on where another left off.
+  /// - Parameter isThisBoot: whether that was on this boot. Of another one only what went on is believed, so that it can
+  ///   be ended: the times of the rest are of another clock.
+  package mutating func restore(_ saved: Saved, isThisBoot: Bool = true) {
     counter = saved.counter
     for kept in saved.entries {
       var entry = kept.entry
+      if !isThisBoot, !entry.isFiring || kept.cause.type == .report { continue }
       if kept.cause.type == .leak, entry.isFiring { entry.unconfirmed = Set(entry.alert.members.map(\.process.pid)) }
       entries[kept.cause] = entry
     }
+  }
+
+  /// All processes that alerts which go on speak of.
+  package var processes: Set<AlertProcess> {
+    Set(entries.values.lazy.filter(\.isFiring).flatMap { $0.alert.members.map(\.process) })
   }
 
   /// Processes that alerts speak of and that nobody has confirmed since they were restored.

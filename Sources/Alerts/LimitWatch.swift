@@ -18,7 +18,8 @@ package struct LimitWatch: Sendable {
   private static let patience = Duration.seconds(180)
   package private(set) var isNear = false
 
-  package init() {}
+  /// - Parameter isNear: whether that was told already, before a restart.
+  package init(isNear: Bool = false) { self.isNear = isNear }
 
   package enum Change: Sendable, Equatable {
     /// - timeLeft: at the present pace; zero where hardly any is left.

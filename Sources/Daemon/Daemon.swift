@@ -104,9 +104,11 @@ package final class Daemon {
     teller = Teller(loaded.configuration, hooks: hooks, silences: silences)
     let now = moment
     if let alerts {
-      book.restore(alerts.book)
+      book.restore(alerts.book, isThisBoot: alerts.isThisBoot)
       // Nobody who lived before the machine was started lives still.
-      if !alerts.isThisBoot { for process in book.unconfirmed { tell(book.exited(process, at: now)) } }
+      if !alerts.isThisBoot { for process in book.processes { tell(book.exited(process, at: now)) } }
+      hostLimits = HostLimits(isNear: !book.owners(near: "file-max").isEmpty)
+      inotify = InotifyTally(near: book.owners(near: "inotify"))
     }
     for doubt in doubts { teller.log(doubt, priority: 4) }
     teller.log("fdwatch \(version) begins")
@@ -173,6 +175,7 @@ extension Daemon {
     let before = roster.watched.count
     roster.list(pids, in: procfs, at: time)
     for index in before..<max(before, roster.watched.count) { adopt(index) }
+    endOrphans()
     let unseen = roster.unseen
     if let denied = unseen[.denied] {
       sayOnce("\(denied) processes cannot be looked into: it takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
@@ -183,9 +186,27 @@ extension Daemon {
     shareOut()
   }
 
+  /// Ends alerts of processes that nobody watches and that are gone: they exited while no daemon ran, or could not be
+  /// watched to their end.
+  private func endOrphans() {
+    for process in book.processes where process.pid > 0 {
+      if let index = roster.index(of: process.pid), roster.watched[index].subject.startTime == process.startTime {
+        continue
+      }
+      do throws(ProcfsError) {
+        if try ProcessDirectory(pid: process.pid, in: procfs).startTime == process.startTime { continue }
+      } catch .gone {
+      } catch { continue }
+      tell(book.exited(process, at: moment))
+    }
+  }
+
   /// What was found before a restart is known already, to the book or at least to the detector.
   private func adopt(_ index: Int) {
     let watched = roster.watched[index]
+    if book.isNear("descriptors", of: watched.subject, owner: watched.subject.owner) {
+      roster.withWatched(index) { $0.limit = LimitWatch(isNear: true) }
+    }
     for finding in watched.close?.findings ?? [] { tell(.alert(finding), of: watched) }
   }
 

@@ -10,8 +10,12 @@ import Linux
 struct HostLimits {
   private(set) var handles: HostHandles?
   private var next = Duration.zero
-  private var isNear = false
+  private var isNear: Bool
+  private static let owner = "the host"
   private static let pause = Duration.seconds(30)
+
+  /// - Parameter isNear: whether an alert of it goes on, since before a restart.
+  init(isNear: Bool = false) { self.isNear = isNear }
 
   /// - Parameter percent: of the limit, from which a person is told; 0 never.
   mutating func observe(_ percent: Int, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
@@ -21,13 +25,13 @@ struct HostLimits {
     guard percent > 0, let handles, handles.limit > 0 else { return [] }
     let isNearNow = handles.open * 100 >= handles.limit * UInt64(isNear ? max(1, percent - 5) : percent)
     defer { isNear = isNearNow }
-    if !isNearNow { return isNear ? book.limitIsFar("file-max", of: nil, owner: "the host", at: now) : [] }
+    if !isNearNow { return isNear ? book.limitIsFar("file-max", of: nil, owner: Self.owner, at: now) : [] }
     if isNear { return [] }
     let finding = Finding(
       id: 0, kind: .file, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
       timeToLimit: .seconds(3600), timeToLimitInterval: nil, confidence: 1, evidence: [])
     return book.limit(
-      "file-max", of: nil, owner: "the host",
+      "file-max", of: nil, owner: Self.owner,
       text: "\(handles.open) of \(handles.limit) open files (fs.file-max): beyond that every open fails with ENFILE",
       finding: finding, count: Int(clamping: handles.open), limits: Limits(soft: handles.limit, hard: handles.limit),
       at: now)

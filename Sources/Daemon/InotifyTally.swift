@@ -19,7 +19,12 @@ package struct InotifyTally: Sendable {
   /// Who has more open than that is not a watcher of files.
   private static let mostDescriptors = 5000
 
-  package init() {}
+  /// - Parameter owners: of whom alerts go on, since before a restart.
+  package init(near owners: [String] = []) {
+    near = Set(owners.filter { $0.hasPrefix(Self.owner) }.map { String($0.dropFirst(Self.owner.count)) })
+  }
+
+  private static let owner = "user "
 
   /// - Parameters:
   ///   - percent: of the limit, from which a person is told; 0 never.
@@ -52,7 +57,7 @@ package struct InotifyTally: Sendable {
         id: 0, kind: .inotify, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
         timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [])
       events += book.limit(
-        "inotify", of: nil, owner: "user \(user)",
+        "inotify", of: nil, owner: Self.owner + user,
         text: "\(count) of \(limit) inotify instances (fs.inotify.max_user_instances): beyond that inotify_init fails "
           + "with EMFILE",
         finding: finding, count: count, limits: Limits(soft: UInt64(limit), hard: UInt64(limit)), at: now)
@@ -60,13 +65,14 @@ package struct InotifyTally: Sendable {
     // Five percent of distance, so that it does not flap.
     for user in near where counts[user, default: 0] * 100 < limit * max(1, percent - 5) {
       near.remove(user)
-      events += book.limitIsFar("inotify", of: nil, owner: "user \(user)", at: now)
+      events += book.limitIsFar("inotify", of: nil, owner: Self.owner + user, at: now)
     }
     return events
   }
 
   private static var limit: Int? {
-    guard let text = try? Descriptor(path: "/proc/sys/fs/inotify").contents(of: "max_user_instances", limit: 4096) else {
+    guard let text = try? Descriptor(path: "/proc/sys/fs/inotify").contents(of: "max_user_instances", limit: 4096)
+    else {
       return nil
     }
     return Int(String(decoding: text, as: UTF8.self).filter { $0.isNumber })
