@@ -43,9 +43,10 @@ package struct AlertBook: Sendable {
   package var policy: AlertPolicy
   private var entries: [Cause: Entry] = [:]
   private var counter: UInt32
-  private var tokens: Double
-  private var tokensAt: Duration?
-  private var untold = Untold()
+  /// Any process may report what it likes, so reports have a bucket of their own: no number of them holds back an alert
+  /// of a leak.
+  private var alarms: Bucket
+  private var reports: Bucket
 
   /// What comes back within this span is the same alert.
   static let returnSpan = Duration.seconds(3600)
@@ -55,6 +56,8 @@ package struct AlertBook: Sendable {
   static let confirmSpan = Duration.seconds(6 * 3600)
   /// More alerts than that are not kept: the oldest resolved ones go first.
   static let mostEntries = 5000
+  /// Of one owner so many kinds of reports are told apart.
+  static let mostReports = 20
 
   fileprivate struct Entry: Codable, Sendable {
     var alert: Alert
@@ -72,18 +75,23 @@ package struct AlertBook: Sendable {
     var isFiring: Bool { endedAt == nil }
   }
 
-  private struct Untold {
-    var events = 0
+  /// What may be told, and what was not.
+  fileprivate struct Bucket {
+    var tokens: Double
+    var filledAt: Duration?
+    var untold = 0
     var units: Set<String> = []
     var last: Alert?
     var due: Duration?
+
+    init(burst: Int) { tokens = Double(burst) }
   }
 
   /// - Parameter seed: makes the names of alerts differ from boot to boot.
   package init(_ policy: AlertPolicy = AlertPolicy(), seed: UInt32 = 0) {
     self.policy = policy
     counter = seed
-    tokens = Double(policy.burst)
+    (alarms, reports) = (Bucket(burst: policy.burst), Bucket(burst: policy.burst))
   }
 
   /// What goes on, the most urgent first.
@@ -155,7 +163,13 @@ extension AlertBook {
       id: 0, kind: .anon, target: nil, leaked: 1, since: moment.time, ratePerHour: 0, rateInterval: 0...0,
       timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [text])
     let member = AlertMember(process: process, finding: finding, count: 0, limits: Limits(soft: 0, hard: 0))
-    let cause = Cause(type: .report, owner: owner(of: process), subject: subject)
+    var cause = Cause(type: .report, owner: owner(of: process), subject: subject)
+    if entries[cause] == nil,
+      entries.keys.count(where: { $0.type == .report && $0.owner == cause.owner }) >= Self.mostReports
+    {
+      // It may say what it likes, and as much: the rest is one.
+      cause.subject = ""
+    }
     return fire(cause, .report, member, text: text, routing, at: moment)
   }
 
@@ -271,15 +285,16 @@ extension AlertBook {
     entry.nextReminder = nil
     entries[cause] = entry
     // What flaps is told when it stays away: by `tick`.
-    guard entry.isTold, entry.returns <= 2 else { return [] }
+    guard entry.isTold, entry.returns <= 2, cause.type != .report else { return [] }
     return told([AlertEvent(.resolved, entry.alert, resolution: how)], at: moment)
   }
 
   private mutating func forgetOld() {
     // Not at each one that is over: to sort them all takes its time.
     guard entries.count > Self.mostEntries + Self.mostEntries / 10 else { return }
-    let ended = entries.filter { !$0.value.isFiring }.sorted {
-      ($0.value.endedAt ?? .zero) < ($1.value.endedAt ?? .zero)
+    // A report was over when it was told.
+    let ended = entries.filter { !$0.value.isFiring || $0.key.type == .report }.sorted {
+      ($0.value.endedAt ?? $0.value.nextReminder ?? .zero) < ($1.value.endedAt ?? $1.value.nextReminder ?? .zero)
     }
     for (cause, _) in ended.prefix(entries.count - Self.mostEntries) { entries[cause] = nil }
   }
@@ -294,7 +309,9 @@ extension AlertBook {
     for (cause, var entry) in entries {
       if let ended = entry.endedAt {
         guard moment.time - ended > Self.returnSpan else { continue }
-        if entry.returns > 2 { events += told([AlertEvent(.resolved, entry.alert, resolution: .closed)], at: moment) }
+        if entry.returns > 2, cause.type != .report {
+          events += told([AlertEvent(.resolved, entry.alert, resolution: .closed)], at: moment)
+        }
         entries[cause] = nil
       } else if entry.alert.type == .report {
         // Nothing more was reported for a while.
@@ -321,35 +338,47 @@ extension AlertBook {
 
   /// Keeps to ``AlertPolicy/burst`` entries a minute: a bucket of tokens. What is over is summed up.
   private mutating func told(_ events: [AlertEvent], at moment: Moment) -> [AlertEvent] {
-    let burst = Double(policy.burst)
-    if let last = tokensAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }
-    tokensAt = moment.time
-    return events.filter { event in
-      // Too short a time to wait for a summary.
-      if event.word == .escalated, event.alert.priority <= 2, tokens > -burst {
-        tokens -= 1
-        return true
-      }
-      guard tokens >= 1, untold.events == 0 else {
-        untold.events += 1
-        untold.units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
-        untold.last = event.alert
-        if untold.due == nil { untold.due = moment.time + .seconds(60) }
-        return false
-      }
-      tokens -= 1
-      return true
+    events.filter { event in
+      event.alert.type == .report
+        ? reports.tells(event, burst: policy.burst, at: moment) : alarms.tells(event, burst: policy.burst, at: moment)
     }
   }
 
   private mutating func summary(at moment: Moment) -> [AlertEvent] {
-    guard let due = untold.due, moment.time >= due, let last = untold.last else { return [] }
-    var event = AlertEvent(.alert, last)
-    event.summary = StormSummary(
-      events: untold.events, units: untold.units.sorted().prefix(10).map { $0 }, unitCount: untold.units.count)
-    untold = Untold()
+    [alarms.summary(at: moment), reports.summary(at: moment)].compactMap { $0 }
+  }
+}
+
+extension AlertBook.Bucket {
+  fileprivate mutating func tells(_ event: AlertEvent, burst: Int, at moment: Moment) -> Bool {
+    let burst = Double(burst)
+    if let last = filledAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }
+    filledAt = moment.time
+    // Too short a time to wait for a summary.
+    if event.word == .escalated, event.alert.priority <= 2, tokens > -burst {
+      tokens -= 1
+      return true
+    }
+    guard tokens >= 1, untold == 0 else {
+      untold += 1
+      units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
+      last = event.alert
+      due = due ?? moment.time + .seconds(60)
+      return false
+    }
     tokens -= 1
-    return [event]
+    return true
+  }
+
+  fileprivate mutating func summary(at moment: Moment) -> AlertEvent? {
+    guard let due, moment.time >= due, let last else { return nil }
+    var event = AlertEvent(.alert, last)
+    // It stands for others, too.
+    event.alert.routing.hooks = nil
+    event.summary = StormSummary(events: untold, units: units.sorted().prefix(10).map { $0 }, unitCount: units.count)
+    (untold, units, self.last, self.due) = (0, [], nil, nil)
+    tokens -= 1
+    return event
   }
 }
 

@@ -142,8 +142,11 @@ extension Daemon {
     let now = moment
     for report in socket.take(at: now.time) {
       let subject: AlertProcess
+      var treatment: Treatment?
       if let index = roster.index(of: report.pid) {
         subject = roster.watched[index].subject
+        treatment = roster.watched[index].treatment
+        lastReports[report.pid] = report.message
       } else {
         // It may have gone already; its user is known in any case.
         let identity = try? ProcessDirectory(pid: report.pid, in: procfs).identity()
@@ -151,9 +154,11 @@ extension Daemon {
           pid: report.pid, startTime: identity?.startTime ?? 0, command: identity?.command ?? "?",
           executable: identity?.executable, user: Host.userName(report.user), unit: Unit.name(of: report.pid))
       }
-      if lastReports.count < 1000 { lastReports[report.pid] = report.message }
       let text = report.stack.first.map { "\(report.message) (\($0))" } ?? report.message
-      tell(book.report(text, subject: report.stack.first ?? report.kind, of: subject, at: now))
+      tell(
+        book.report(
+          text, subject: report.stack.first ?? report.kind, of: subject, routing: treatment?.routing ?? AlertRouting(),
+          at: now))
     }
   }
 }
