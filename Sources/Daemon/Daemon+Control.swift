@@ -128,7 +128,7 @@ extension Daemon {
     guard let silence = try? JSONDecoder().decode(Silence.self, from: Data(body)), !silence.subject.isEmpty else {
       return HTTPAnswer(status: 400, "This is no silence.\n")
     }
-    teller.silence(silence)
+    let ended = teller.silence(silence)
     saveSilences()
     let ends = silence.until <= WallClock.now
     teller.log(
@@ -136,6 +136,7 @@ extension Daemon {
         ? "alerts of \(silence.subject.printable) are told again"
         : "alerts of \(silence.subject.printable) are not told until \(WallClock.rfc3339(silence.until)): "
           + silence.reason.printable)
+    tell(teller.unsilenced(book.firing, by: ended))
     return HTTPAnswer("ok\n")
   }
 

@@ -287,12 +287,10 @@ extension Daemon {
     let now = moment
     tell(book.tick(at: now))
     tell(book.endUnconfirmed(since: started.sinceBoot, at: now))
-    if teller.dropOldSilences() {
+    let ended = teller.dropOldSilences()
+    if !ended.isEmpty {
       saveSilences()
-      // What goes on is told now that somebody listens again.
-      for alert in book.firing where !teller.isSilenced(alert) && alert.isSilenced {
-        tell([AlertEvent(.reminder, alert)])
-      }
+      tell(teller.unsilenced(book.firing, by: ended))
     }
     let percent = loaded.configuration.alerts.hostLimit
     tell(hostLimits.observe(percent, &book, at: now))

@@ -18,6 +18,8 @@ package final class Teller {
   package private(set) var dropped = 0
   package private(set) var told: [AlertWord: Int] = [:]
   private var isJournalTold = false
+  /// Alerts that began while a silence held: nobody has heard of them.
+  private var swallowed: Set<String> = []
   /// So many entries wait for a journald that is away.
   private static let mostPending = 1000
 
@@ -34,8 +36,12 @@ package final class Teller {
   package func tell(_ event: AlertEvent) {
     var event = event
     event.alert.isSilenced = event.word != .test && silences.contains { $0.covers(event.alert, at: WallClock.now) }
+    if event.alert.isSilenced {
+      if event.word == .alert { swallowed.insert(event.alert.id) }
+      if event.word == .resolved { swallowed.remove(event.alert.id) }
+      return
+    }
     told[event.word, default: 0] += 1
-    if event.alert.isSilenced { return }
     log(JournalEntry(event).fields)
     let json = event.json(host: host, now: WallClock.now, time: WallClock.rfc3339)
     for hook in configuration.hooks where hook.passes(event) {
@@ -47,17 +53,29 @@ package final class Teller {
 
   package func isSilenced(_ alert: Alert) -> Bool { silences.contains { $0.covers(alert, at: WallClock.now) } }
 
-  /// - Returns: whether any has ended.
-  package func dropOldSilences() -> Bool {
-    let before = silences.count
-    silences.removeAll { $0.until <= WallClock.now }
-    return silences.count < before
+  /// - Returns: those that have ended.
+  package func dropOldSilences() -> [Silence] {
+    let now = WallClock.now
+    guard silences.contains(where: { $0.until <= now }) else { return [] }
+    defer { silences.removeAll { $0.until <= now } }
+    return silences.filter { $0.until <= now }
   }
 
   /// Of one subject the latest holds; one that has ended already takes it back.
-  package func silence(_ silence: Silence) {
+  /// - Returns: those that do not hold any more.
+  package func silence(_ silence: Silence) -> [Silence] {
+    let old = silences.filter { $0.subject == silence.subject }
     silences.removeAll { $0.subject == silence.subject }
     if silence.until > WallClock.now { silences.append(silence) }
+    return old
+  }
+
+  /// What goes on of what these have kept silent, now that somebody listens again: told as an alert where nobody has
+  /// heard of it yet, else as a reminder.
+  package func unsilenced(_ firing: [Alert], by ended: [Silence]) -> [AlertEvent] {
+    firing.filter { alert in
+      alert.type != .report && !isSilenced(alert) && ended.contains { $0.covers(alert, at: -.infinity) }
+    }.map { AlertEvent(swallowed.remove($0.id) == nil ? .reminder : .alert, $0) }
   }
 
   // MARK: The log
