@@ -27,7 +27,7 @@ extension Daemon {
       exited(index)
     } catch {
       // What was seen until now stands; what comes is unknown, and must not look like an all-clear.
-      roster.remove(index, as: error.isDenial ? .denied : .failed)
+      roster.remove(index, as: roster.failure(error))
       sayOnce("\(watched.subject.name) cannot be watched any more: \(error)")
     }
   }
@@ -170,8 +170,4 @@ extension ProcessReport {
 
 extension AlertProcess {
   var owner: String { unit ?? "\(pid)-\(startTime)" }
-}
-
-extension ProcfsError {
-  fileprivate var isDenial: Bool { if case .denied = self { true } else { false } }
 }

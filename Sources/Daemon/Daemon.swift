@@ -73,7 +73,8 @@ package final class Daemon {
     self.paths = paths
     self.version = version
     handedIn = sockets
-    Host.raiseDescriptorLimit()
+    // A standard error that nobody reads any more ends no watch.
+    Host.ignoreBrokenPipes()
     loaded = Configuration.load(root: paths.root, main: paths.configuration)
     let errors = loaded.problems.filter(\.isError)
     if !errors.isEmpty { throw .configuration(errors) }
@@ -99,7 +100,8 @@ package final class Daemon {
     }
     let alerts = remembered(nil) { () throws(StateError) in try state.rememberedAlerts(boot: boot) }
     let silences = remembered([]) { () throws(StateError) in try state.rememberedSilences() }
-    roster = Roster(Treatments(loaded.configuration), remembered: detectors)
+    roster = Roster(
+      Treatments(loaded.configuration), remembered: detectors, descriptors: Host.raiseDescriptorLimit())
     book = AlertBook(AlertPolicy(loaded.configuration.alerts), seed: UInt32.random(in: .min ... .max))
     teller = Teller(loaded.configuration, hooks: hooks, silences: silences)
     let now = moment
@@ -181,7 +183,7 @@ extension Daemon {
       sayOnce("\(denied) processes cannot be looked into: it takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
     }
     if let without = unseen[.limit] {
-      sayOnce("\(without) processes are not watched, as no descriptor is left for them: raise LimitNOFILE=")
+      sayOnce("\(without) processes are not watched, as our own descriptors do not suffice: raise LimitNOFILE=")
     }
     shareOut()
   }

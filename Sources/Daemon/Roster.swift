@@ -25,10 +25,13 @@ package final class Roster {
   private var indices: [Int32: Int] = [:]
   private let remembered: StateStore.Remembered
   private var treatments: Treatments
-  /// What is to be told of processes, once each.
-  package private(set) var notes: [(process: AlertProcess, text: String)] = []
   private var isFirstListing = true
-  private var isLimitTold = false
+  /// Of our own descriptors, so many are for processes; one each, and one more for those that are looked at closely.
+  private let budget: Int
+  private var closeCount = 0
+
+  /// What is left for whoever asks, for hooks, evidence, state and the lists of descriptors themselves.
+  private static let reserve = 24...64
 
   private enum Other {
     /// Seen in one listing: most of what lives for less than a moment is never looked at.
@@ -40,15 +43,22 @@ package final class Roster {
 
   package init(_ treatments: Treatments, remembered: StateStore.Remembered) {
     (self.treatments, self.remembered) = (treatments, remembered)
+    let limit = Int(clamping: descriptors)
+    budget = max(2, limit - min(max(limit / 8, Self.reserve.lowerBound), Self.reserve.upperBound))
   }
+
+  /// Whether another process can be watched; a quarter is kept for those that will have to be looked at closely.
+  private var hasRoom: Bool { watched.count < budget - budget / 4 && hasRoomForCloseLook }
+  private var hasRoomForCloseLook: Bool { watched.count + closeCount < budget }
 
   package var unseen: [Unseen: Int] {
     others.values.reduce(into: [:]) { if case .unseen(let why) = $1 { $0[why, default: 0] += 1 } }
   }
 
-  package func takeNotes() -> [(process: AlertProcess, text: String)] {
-    defer { notes = [] }
-    return notes
+  package func withWatched(_ index: Int, _ body: (inout Watched) -> Void) {
+    let wasClose = watched[index].close != nil
+    body(&watched[index])
+    if wasClose, watched[index].close == nil { closeCount -= 1 }
   }
 
   package func withWatched(_ index: Int, _ body: (inout Watched) -> Void) { body(&watched[index]) }
@@ -101,6 +111,7 @@ package final class Roster {
   }
 
   private func takeIn(_ pid: Int32, in procfs: borrowing Procfs, at time: Duration, spread: Duration) -> Other? {
+    if !hasRoom { return .unseen(.limit) }
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: pid, in: procfs)
       if directory.isKernelThread { return .leftAlone }
@@ -123,8 +134,6 @@ package final class Roster {
       return nil
     } catch .zombie {
       return nil
-    } catch .denied {
-      return .unseen(.denied)
     } catch {
       return .unseen(failure(error))
     }
@@ -135,7 +144,8 @@ package final class Roster {
     _ index: Int, _ memory: (state: [UInt8], savedAt: Duration)? = nil, in procfs: borrowing Procfs, at time: Duration
   ) {
     let entry = watched[index]
-    guard entry.close == nil, let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
+    guard entry.close == nil, hasRoomForCloseLook,
+      let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
       directory.startTime == entry.subject.startTime,
       let process = try? WatchedProcess(
         directory, in: procfs, interval: entry.treatment.interval,
@@ -143,6 +153,7 @@ package final class Roster {
         remembered: memory)
     else { return }
     watched[index].lookClosely(process, at: time)
+    closeCount += 1
     watched[index].subject = AlertProcess(
       process.identity, userName: users.name(process.identity.user), unit: entry.subject.unit)
   }
@@ -152,14 +163,18 @@ package final class Roster {
     treatment.profiling.heedsOwners && treatment.profiling.isNamed(by: directory)
   }
 
-  private func failure(_ error: ProcfsError) -> Unseen {
-    guard case .failed(_, let call) = error, call.meaning == .noDescriptors else { return .failed }
-    return .limit
+  package func failure(_ error: ProcfsError) -> Unseen {
+    switch error {
+    case .denied: .denied
+    case .failed(_, let call) where call.meaning == .noDescriptors: .limit
+    default: .failed
+    }
   }
 
   /// Lets go of a process. Who is behind it in the list takes its place.
   @discardableResult package func remove(_ index: Int, as unseen: Unseen? = nil) -> Watched {
     let gone = watched[index]
+    if gone.close != nil { closeCount -= 1 }
     indices[gone.subject.pid] = nil
     watched.swapAt(index, watched.count - 1)
     watched.removeLast()

@@ -49,7 +49,14 @@ package enum Host {
   package static func has(_ capability: Capability) -> Bool { fdwatch_has_capability(capability.rawValue) != 0 }
 
   /// Raises our own soft limit of descriptors to the hard one: a watched process costs one or two. See getrlimit(2).
-  package static func raiseDescriptorLimit() { fdwatch_raise_descriptor_limit() }
+  /// - Returns: what it is then.
+  @discardableResult package static func raiseDescriptorLimit() -> UInt64 {
+    fdwatch_raise_descriptor_limit()
+    return fdwatch_descriptor_limit()
+  }
+
+  /// Who writes where nobody reads is told by an error, and not ended by a signal. See pipe(7).
+  package static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
   /// Stops this process as Ctrl-Z would have, until it is continued.
   package static func stop() { raise(SIGSTOP) }
