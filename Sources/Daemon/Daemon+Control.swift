@@ -64,13 +64,15 @@ extension Daemon {
     teller.configuration = new.configuration
     book.policy = AlertPolicy(new.configuration.alerts)
     reports?.perSecond = new.configuration.reports.rate
-    for dropped in roster.use(Treatments(new.configuration), in: procfs) {
+    for dropped in roster.use(Treatments(new.configuration), in: procfs, at: moment.time) {
       // It goes on, but is nobody's business any more: its alerts end without a word.
-      for event in dropped.close?.exited(at: moment.time) ?? [] {
-        _ = book.take(event, of: dropped.subject, count: 0, limits: dropped.limits, at: moment)
-      }
+      _ = book.exited(dropped.subject, at: moment)
     }
-    if new.configuration.metrics.listen != listened { listenOnNetwork() }
+    saveBook()
+    if new.configuration.metrics.listen != listened {
+      server.closeNetwork()
+      listenOnNetwork()
+    }
     for problem in new.problems { teller.log("\(problem)", priority: 4) }
     teller.log("the configuration was read again: \(statusLine)")
   }

@@ -41,7 +41,8 @@ package final class Roster {
     case unseen(Unseen)
   }
 
-  package init(_ treatments: Treatments, remembered: StateStore.Remembered) {
+  /// - Parameter descriptors: how many we may have open ourselves.
+  package init(_ treatments: Treatments, remembered: StateStore.Remembered, descriptors: UInt64) {
     (self.treatments, self.remembered) = (treatments, remembered)
     let limit = Int(clamping: descriptors)
     budget = max(2, limit - min(max(limit / 8, Self.reserve.lowerBound), Self.reserve.upperBound))
@@ -61,10 +62,9 @@ package final class Roster {
     if wasClose, watched[index].close == nil { closeCount -= 1 }
   }
 
-  package func withWatched(_ index: Int, _ body: (inout Watched) -> Void) { body(&watched[index]) }
-
   /// Another configuration holds: everybody is looked at anew, and what is known of those who stay is kept.
-  package func use(_ treatments: Treatments, in procfs: borrowing Procfs) -> [Watched] {
+  /// - Returns: those who are not watched any more.
+  package func use(_ treatments: Treatments, in procfs: borrowing Procfs, at time: Duration) -> [Watched] {
     self.treatments = treatments
     others = others.filter { if case .new = $0.value { true } else { false } }
     var dropped: [Watched] = []
@@ -76,6 +76,11 @@ package final class Roster {
       if let treatment = treatments.treatment(of: facts(directory)) {
         watched[index].treatment = treatment
         watched[index].close?.reprofile(treatment.profiling)
+        // Who was to be looked at once an hour, and now is to be looked at each second, does not wait for the hour's end.
+        watched[index].nextPoll = min(watched[index].nextPoll, time + treatment.interval)
+        if treatment.isCloseAlways || names(aProfile: directory, treatment) {
+          lookClosely(index, in: procfs, at: time)
+        }
       } else {
         dropped.append(remove(index))
         others[pid] = .leftAlone
