@@ -62,14 +62,16 @@ package struct HTTPParser: Sendable {
     guard words.count == 3, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/") else {
       return .refused(HTTPAnswer(status: 400, "This is no request of HTTP/1.1.\n"))
     }
-    var length = 0
+    var told: Int?
     for line in lines.dropFirst() {
       guard let colon = line.firstIndex(of: ":"), line[..<colon].lowercased() == "content-length" else { continue }
-      guard let number = Int(line[line.index(after: colon)...].filter { $0 != " " }), number >= 0 else {
-        return .refused(HTTPAnswer(status: 400, "Its length is no number.\n"))
+      let words = line[line.index(after: colon)...].split(separator: " ")
+      guard told == nil, words.count == 1, let number = Int(words[0]), number >= 0 else {
+        return .refused(HTTPAnswer(status: 400, "Its length is no number, or two.\n"))
       }
-      length = number
+      told = number
     }
+    let length = told ?? 0
     if length > Self.longestBody { return .refused(HTTPAnswer(status: 413, "The body is too long.\n")) }
     guard bytes.count - end.upperBound >= length else { return .needsMore }
     return .request(
