@@ -278,6 +278,8 @@ extension Daemon {
   /// A problem of the daemon itself, once.
   func sayOnce(_ text: String) {
     let words = text.filter { !$0.isNumber }
+    // Names in it are of a stranger's choice: so many are remembered.
+    if toldProblems.count >= 1000 { toldProblems = [] }
     if toldProblems.insert(words).inserted { teller.log(text, priority: 4) }
   }
 }

@@ -108,6 +108,7 @@ package final class Teller {
       do throws(JournalError) {
         try Journal.send(entry)
         pending.removeFirst()
+        complainedUpTo = max(0, complainedUpTo - 1)
         if isJournalTold, pending.isEmpty {
           isJournalTold = false
           complain([("MESSAGE", "the journal is back, and has what was kept for it")])
