@@ -121,6 +121,7 @@ final class ChildRun: HookRun {
       return toldToEnd ? .failed("it took longer than allowed") : HookResult(exitCode: code)
     }
     if now >= deadline + grace {
+      toldToEnd = true
       child.end(byForce: true)
     } else if now >= deadline, !toldToEnd {
       toldToEnd = true

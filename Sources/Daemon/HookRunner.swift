@@ -34,13 +34,15 @@ package final class HookRunner: Sendable {
   private let usesSystemd: Bool
   /// A failure of a hook that says it may be tried again.
   private static let mostAttempts = 6
-  private static let firstPause = Duration.seconds(10)
+  private let firstPause: Duration
   /// So many wait to be taken; a flood is cut.
   fileprivate static let mostNotes = 200
 
-  /// - Parameter usesSystemd: hooks are units of their own.
-  package init(usesSystemd: Bool) throws(SystemCallError) {
-    self.usesSystemd = usesSystemd
+  /// - Parameters:
+  ///   - usesSystemd: hooks are units of their own.
+  ///   - firstPause: before a run that asked for it is tried again; each next pause is twice as long.
+  package init(usesSystemd: Bool, firstPause: Duration = .seconds(10)) throws(SystemCallError) {
+    (self.usesSystemd, self.firstPause) = (usesSystemd, firstPause)
     bell = try Bell()
     try BackgroundThread.start { [self] in work() }
   }
@@ -113,7 +115,7 @@ package final class HookRunner: Sendable {
           continue
         }
         if let again = finished(entry.job, result) {
-          later.append((again, now + Self.firstPause * (1 << again.attempts) / 2))
+          later.append((again, now + firstPause * (1 << again.attempts) / 2))
         }
       }
       running = unfinished
