@@ -69,7 +69,11 @@ extension Daemon {
 
   /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
   private func witnessed(_ event: DetectionEvent, of process: AlertProcess) -> DetectionEvent {
-    guard case .alert(var finding) = event, let unit = process.unit else { return event }
+    // A journal may be large and its disk slow: in a storm not each alert has it searched.
+    guard case .alert(var finding) = event, let unit = process.unit, Instant.now - lastLogSearch >= .seconds(1) else {
+      return event
+    }
+    lastLogSearch = .now
     finding.quote(logOf: unit)
     return .alert(finding)
   }

@@ -50,6 +50,8 @@ package final class Daemon {
   var roundSeconds = 0.0
   /// What processes have reported lately, for the evidence of their leaks.
   var lastReports: [Int32: String] = [:]
+  /// When the journal of a unit was last searched for what it says of descriptors.
+  var lastLogSearch = Instant.now - .seconds(10)
   var hostLimits = HostLimits()
   var inotify = InotifyTally()
 

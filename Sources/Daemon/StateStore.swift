@@ -146,16 +146,20 @@ extension StateStore {
     return (saved.book, saved.boot == boot)
   }
 
-  package func save(_ silences: [Silence]) throws(SystemCallError) { try replace(silencesFile, with: silences) }
+  package func save(_ silences: [Silence]) throws(SystemCallError) {
+    try replace(silencesFile, with: silences, isDurable: true)
+  }
 
   package func rememberedSilences() throws(StateError) -> [Silence] { try decode(silencesFile) ?? [] }
 
-  private func replace(_ path: String, with value: some Encodable) throws(SystemCallError) {
+  private func replace(
+    _ path: String, with value: some Encodable, isDurable: Bool = false
+  ) throws(SystemCallError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     // What we encode are plain values: it does not fail.
     guard let data = try? encoder.encode(value) else { return }
-    try Files.replace(path, with: Array(data))
+    try Files.replace(path, with: Array(data), isDurable: isDurable)
   }
 
   private func decode<Value: Decodable>(_ path: String) throws(StateError) -> Value? {

@@ -10,11 +10,15 @@ package enum Files {
     try Descriptor(regularFile: path).contents(limit: limit)
   }
 
-  /// Writes a file as a whole: who reads it finds the old or the new one, also after a crash. See rename(2).
-  package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600) throws(SystemCallError) {
+  /// Writes a file as a whole: who reads it finds the old or the new one, also if we are killed. See rename(2).
+  /// - Parameter isDurable: it is on the disk when this returns, which may take long. What is of no use after the machine
+  ///   has gone down need not be.
+  package static func replace(
+    _ path: String, with bytes: [UInt8], mode: UInt32 = 0o600, isDurable: Bool = false
+  ) throws(SystemCallError) {
     let new = path + ".new"
     do {
-      try write(bytes, to: new, mode: mode)
+      try write(bytes, to: new, mode: mode, isDurable: isDurable)
       _ = try retrying("rename") { unsafe rename(new, path) }
     } catch {
       // A half of it would take the place that is wanted.
@@ -23,7 +27,7 @@ package enum Files {
     }
   }
 
-  private static func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(SystemCallError) {
+  private static func write(_ bytes: [UInt8], to path: String, mode: UInt32, isDurable: Bool) throws(SystemCallError) {
     let file = Descriptor(owning: try retrying("open") { unsafe fdwatch_create(path) })
     let number = file.number
     if mode != 0o600 { _ = try retrying("fchmod") { fchmod(number, mode) } }
@@ -35,7 +39,7 @@ package enum Files {
         }
       }
     }
-    _ = try retrying("fdatasync") { fdatasync(number) }
+    if isDurable { _ = try retrying("fdatasync") { fdatasync(number) } }
   }
 
   /// Makes a folder, and those above it, for its owner only. One that is there already is fine.

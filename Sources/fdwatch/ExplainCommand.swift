@@ -34,7 +34,7 @@ struct ExplainCommand: ParsableCommand {
       if names.isEmpty { throw ExitCode(2) }
       return
     }
-    let files = id.contains("/") ? [] : Files.names(in: "\(folder)/\(id)")
+    let files = id.contains("/") || id.hasPrefix(".") ? [] : Files.names(in: "\(folder)/\(id)")
     if files.isEmpty {
       complain("there is no evidence of \(id.printable) in \(folder)\(hint(folder))")
       throw ExitCode(2)
