@@ -207,15 +207,17 @@ static void put_quoted(struct text *text, const char *word) {
 }
 
 int leakprofile_report_send(const struct leakprofile_report *report) {
-  char bytes[4096], number[64];
+  // As much as fdwatch takes in; more is never made of a report.
+  char bytes[8192], number[64], symbol[128];
   struct text text = {bytes, 0, sizeof bytes};
   put(&text, "{\"message\":");
   put_quoted(&text, report->message);
   if (report->depth > 0) {
     put(&text, ",\"stack\":[");
     for (uint32_t i = 0; i < report->depth && i < 32; i++) {
-      snprintf(number, sizeof number, "%s\"0x%llx\"", i > 0 ? "," : "", (unsigned long long)report->stack[i]);
-      put(&text, number);
+      leakprofile_symbol(report->stack[i], symbol, sizeof symbol);
+      if (i > 0) put(&text, ",");
+      put_quoted(&text, symbol);
     }
     put(&text, "]");
   }

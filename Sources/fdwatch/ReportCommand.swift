@@ -19,8 +19,8 @@ struct ReportCommand: ParsableCommand {
   @Argument(help: "What happened, such as 'os.File /x: missing close', or a JSON object with \"message\".")
   var message: String
 
-  /// Datagrams of UNIX sockets are bounded by the sender's buffer; no message needs as much.
-  private static let longest = 32_768
+  /// What the daemon takes in.
+  private static let longest = 8192
 
   func validate() throws {
     if message.isEmpty { throw ValidationError("An empty message says nothing.") }

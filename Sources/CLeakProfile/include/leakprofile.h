@@ -106,7 +106,8 @@ void leakprofile_report_wait(void);
 void leakprofile_report_progress(uint64_t *put, uint64_t *taken);
 
 /// Sends a report to fdwatch: one datagram to /run/fdwatch/report.sock, or to where the environment variable
-/// FDWATCH_REPORT_SOCKET says. Never blocks. Returns 0, or -1 with errno: nobody listens, or cannot take more.
+/// FDWATCH_REPORT_SOCKET says, with what dladdr(3) knows of its stack, for which that takes a lock of the dynamic linker.
+/// Never waits for the daemon. Returns 0, or -1 with errno: nobody listens, or cannot take more.
 int leakprofile_report_send(const struct leakprofile_report *report);
 
 /// As before, for a line of text of the caller's own.
