@@ -12,6 +12,7 @@ import Watch
 
 extension Daemon {
   func poll(_ index: Int, at time: Duration) {
+    if !roster.watched[index].isMet { roster.meet(index, in: procfs, at: time) }
     let watched = roster.watched[index]
     polls += 1
     do throws(ProcfsError) {

@@ -78,9 +78,8 @@ package final class Roster {
         watched[index].close?.reprofile(treatment.profiling)
         // Who was to be looked at once an hour, and now is to be looked at each second, does not wait for the hour's end.
         watched[index].nextPoll = min(watched[index].nextPoll, time + treatment.interval)
-        if treatment.isCloseAlways || names(aProfile: directory, treatment) {
-          lookClosely(index, in: procfs, at: time)
-        }
+        watched[index].isMet = false
+        if treatment.isCloseAlways { lookClosely(index, in: procfs, at: time) }
       } else {
         dropped.append(remove(index))
         others[pid] = .leftAlone
@@ -122,7 +121,6 @@ package final class Roster {
       if directory.isKernelThread { return .leftAlone }
       guard let treatment = treatments.treatment(of: facts(directory)) else { return .leftAlone }
       let startTime = directory.startTime
-      let isFirstWatched = treatment.isCloseAlways || names(aProfile: directory, treatment)
       let subject = AlertProcess(
         pid: pid, startTime: startTime, command: try directory.command(), executable: nil,
         user: users.name(try directory.user()), unit: Unit.name(of: pid))
@@ -133,7 +131,7 @@ package final class Roster {
       indices[pid] = watched.count
       watched.append(Watched(sentry, subject, treatment, nextPoll: time + wait, since: time))
       let memory = remembered.state(of: StateStore.Key(pid: pid, startTime: startTime))
-      if isFirstWatched || memory != nil { lookClosely(watched.count - 1, memory, in: procfs, at: time) }
+      if treatment.isCloseAlways || memory != nil { lookClosely(watched.count - 1, memory, in: procfs, at: time) }
       return nil
     } catch .gone {
       return nil
@@ -163,9 +161,15 @@ package final class Roster {
       process.identity, userName: users.name(process.identity.user), unit: entry.subject.unit)
   }
 
-  /// What its owner has said in its unit, or in its environment.
-  private func names(aProfile directory: borrowing ProcessDirectory, _ treatment: Treatment) -> Bool {
-    treatment.profiling.heedsOwners && treatment.profiling.isNamed(by: directory)
+  /// Before its first poll: whether its owner has named a profile, in its unit or in its environment. To read that of all
+  /// would hold up the start.
+  package func meet(_ index: Int, in procfs: borrowing Procfs, at time: Duration) {
+    watched[index].isMet = true
+    let (subject, profiling) = (watched[index].subject, watched[index].treatment.profiling)
+    guard profiling.heedsOwners, let directory = try? ProcessDirectory(pid: subject.pid, in: procfs),
+      directory.startTime == subject.startTime, profiling.isNamed(by: directory, unit: subject.unit)
+    else { return }
+    lookClosely(index, in: procfs, at: time)
   }
 
   package func failure(_ error: ProcfsError) -> Unseen {

@@ -18,10 +18,11 @@ package final class Sentry {
   package init(_ directory: consuming ProcessDirectory, at time: Duration) throws(ProcfsError) {
     var directory = directory
     count = try directory.countOrExplain()
-    limits = try directory.limits()
+    // Read at the first poll: a start has to look at everybody at once.
+    limits = Limits(soft: .max, hard: .max)
+    nextLimits = time
     self.directory = directory
     growth = GrowthWatch(count: count, at: time)
-    nextLimits = time + Self.limitsPause
   }
 
   package var startTime: UInt64 { directory.startTime }

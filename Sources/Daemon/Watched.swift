@@ -21,6 +21,8 @@ package struct Watched {
   /// When it was taken in, since boot.
   package let since: Duration
   package var limit = LimitWatch()
+  /// Whether it is known what its owner says of it.
+  package var isMet = false
 
   /// What is suspicious is looked at until it has not been for so long; then counting will do.
   private static let patience = Duration.seconds(3600)

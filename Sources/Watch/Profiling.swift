@@ -39,10 +39,8 @@ package struct Profiling: Sendable {
   package static let variable = "FDWATCH_PROFILE"
 
   /// Whether the owner of a process has named a profile, or asked to look for one.
-  package func isNamed(by process: borrowing ProcessDirectory) -> Bool {
-    if let unit = Unit.name(of: process.pid).map({ units.settings(of: $0) }), !unit.profiles.isEmpty || unit.discover {
-      return true
-    }
+  package func isNamed(by process: borrowing ProcessDirectory, unit: String?) -> Bool {
+    if let unit = unit.map({ units.settings(of: $0) }), !unit.profiles.isEmpty || unit.discover { return true }
     return process.environment(Self.variable) != nil
   }
 

@@ -13,7 +13,8 @@ struct FDWatch: ParsableCommand {
       fdwatch --comm <name> | --unit <name>
       fdwatch record <pid> -o <file>
       fdwatch replay [--explain] <file> ...
-      fdwatch alerts [--since <time>] [--unit <glob>] [--follow]
+      fdwatch daemon
+      fdwatch status | alerts [--since <time>] [--unit <glob>] [--follow]
       """,
     discussion: """
       Watches a process and tells whether it leaks descriptors: which kind, to \
