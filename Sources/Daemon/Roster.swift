@@ -95,17 +95,22 @@ package final class Roster {
   package func list(_ pids: [Int32], in procfs: borrowing Procfs, at time: Duration) {
     var seen: [Int32: Other] = [:]
     seen.reserveCapacity(others.count)
-    // At the start, looks at everybody would all come at once.
-    let spread = max(Duration.seconds(2), .milliseconds(20) * pids.count)
     for pid in pids where indices[pid] == nil {
       switch others[pid] {
       case .leftAlone: seen[pid] = .leftAlone
       case .unseen(let why): seen[pid] = .unseen(why)
       case nil where !isFirstListing: seen[pid] = .new
-      case nil, .new: seen[pid] = takeIn(pid, in: procfs, at: time, spread: isFirstListing ? spread : .zero)
+      case nil, .new: seen[pid] = takeIn(pid, in: procfs, at: time)
       }
     }
     others = seen
+    // At the start, looks at everybody would all come at once.
+    let spread = max(Duration.seconds(2), .milliseconds(20) * watched.count)
+    if isFirstListing {
+      for index in watched.indices {
+        watched[index].nextPoll = time + spread * Self.place(of: watched[index].subject.pid)
+      }
+    }
     isFirstListing = false
   }
 
@@ -114,7 +119,12 @@ package final class Roster {
     others = others.filter { if case .unseen = $0.value { false } else { true } }
   }
 
-  private func takeIn(_ pid: Int32, in procfs: borrowing Procfs, at time: Duration, spread: Duration) -> Other? {
+  /// From 0 to 1, and far apart for neighbours: Knuth's multiplicative hash.
+  private static func place(of pid: Int32) -> Double {
+    Double((UInt32(bitPattern: pid) &* 2_654_435_761) >> 16) / 65536
+  }
+
+  private func takeIn(_ pid: Int32, in procfs: borrowing Procfs, at time: Duration) -> Other? {
     if !hasRoom { return .unseen(.limit) }
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: pid, in: procfs)
@@ -124,9 +134,7 @@ package final class Roster {
       let subject = AlertProcess(
         pid: pid, startTime: startTime, command: try directory.command(), executable: nil,
         user: users.name(try directory.user()), unit: Unit.name(of: pid))
-      // Knuth's multiplicative hash: neighbours are far apart.
-      let part = Double((UInt32(bitPattern: pid) &* 2_654_435_761) >> 16) / 65536
-      let wait = spread == .zero ? treatment.interval * part : spread * part
+      let wait = treatment.interval * Self.place(of: pid)
       let sentry = try Sentry(directory, at: time)
       indices[pid] = watched.count
       watched.append(Watched(sentry, subject, treatment, nextPoll: time + wait, since: time))
