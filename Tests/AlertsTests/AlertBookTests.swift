@@ -194,6 +194,59 @@ extension [AlertEvent] {
     }
     #expect(told.words == [.alert] && told[0].alert.type == .report && told[0].priority == 5)
   }
+
+  @Test func `lets no number of reports hold back a leak`() {
+    var book = AlertBook()
+    for number in 0..<500 {
+      _ = book.report(
+        "r\(number)", subject: "r\(number)", of: process(Int32(number), unit: nil), at: at(.milliseconds(number)))
+    }
+    #expect(book.alert(finding(), process(), at: .seconds(1)).words == [.alert])
+  }
+
+  @Test func `tells twenty kinds of reports of one owner apart, and forgets the oldest of all`() {
+    var book = AlertBook()
+    for number in 0..<100 { _ = book.report("r", subject: "r\(number)", of: process(), at: at(.seconds(number))) }
+    #expect(book.firing.count == AlertBook.mostReports + 1)
+    for number in 0..<6000 {
+      _ = book.report("r", subject: "r", of: process(Int32(number), unit: nil), at: at(.seconds(number)))
+    }
+    #expect(book.saved.count <= AlertBook.mostEntries * 11 / 10)
+  }
+
+  @Test func `does not end what was reported: it was over when it was told`() {
+    var book = AlertBook()
+    _ = book.report("r", subject: "r", of: process(), at: at(.zero))
+    #expect(book.exited(process(), at: at(.seconds(1))).isEmpty && book.firing.isEmpty)
+    #expect(book.tick(at: at(hour * 9)).isEmpty)
+  }
+
+  @Test func `ends all that concerned a process which is gone, and nothing of its successor`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    _ = book.limit(
+      "descriptors", of: process(), owner: "orders.service", text: "full", finding: finding(), count: 1, limits: limits,
+      at: at(.zero))
+    #expect(
+      book.isNear("descriptors", of: process(), owner: "") && book.owners(near: "descriptors") == ["orders.service"])
+    #expect(book.processes == [process()])
+    var successor = process()
+    successor.startTime += 1
+    #expect(book.exited(successor, at: at(.seconds(1))).isEmpty)
+    #expect(book.exited(process(), at: at(.seconds(2))).words == [.resolved, .resolved])
+    #expect(!book.isNear("descriptors", of: process(), owner: "") && book.processes.isEmpty)
+  }
+
+  @Test func `that was restored on another boot knows only what went on`() {
+    var before = AlertBook()
+    _ = before.alert(finding(), process(), at: hour * 100)
+    _ = before.alert(finding("gone"), process(), at: hour * 100)
+    _ = before.end(finding("gone"), process(), at: hour * 100)
+    var book = AlertBook()
+    book.restore(before.saved, isThisBoot: false)
+    #expect(book.saved.count == 1)
+    #expect(book.exited(process(), at: at(.seconds(5))).words == [.resolved])
+  }
 }
 
 @Suite struct `A limit` {
