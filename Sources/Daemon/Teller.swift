@@ -117,6 +117,16 @@ package final class Teller {
         // A label's or ours: without it the rest is worth telling.
         pending[0].removeAll { $0.name == name }
       } catch {
+        guard error.mayPassLater else {
+          // It would stand in the way of all that come after it.
+          if complainedUpTo == 0 {
+            complain([("MESSAGE", "\(error), so the next line is not there")])
+            complain(entry)
+          }
+          pending.removeFirst()
+          complainedUpTo = max(0, complainedUpTo - 1)
+          continue
+        }
         if !isJournalTold {
           isJournalTold = true
           complain([("MESSAGE", "\(error): alerts come here until it is, and are kept for it")])
