@@ -33,7 +33,8 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     let check = try container.output(of: "fdwatch", "check-config")
     #expect(check.hasPrefix("ok: /etc/fdwatch/fdwatch.toml") && check.split(separator: "\n").count == 1, "\(check)")
 
-    // What it has kept goes as well.
+    // It runs, and what it has kept goes as well.
+    #expect(try container.output(of: "fdwatch", "status").contains("init.scope"))
     try container.shell("mkdir -p /var/lib/fdwatch/evidence/1 && touch /var/lib/fdwatch/alerts.json")
     try container.output(of: "dpkg", "--purge", "fdwatch")
     let left = try container.files().subtracting(before)

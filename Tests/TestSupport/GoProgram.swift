@@ -21,6 +21,9 @@ package final class GoProgram {
     address = line
   }
 
+  /// The path of the program, for where it is not started by us.
+  package static func build() throws -> String { try executable.get() }
+
   private static let executable: Result<String, any Error> = Result {
     let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../goleak/main.go").standardizedFileURL.path
