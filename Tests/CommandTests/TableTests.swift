@@ -47,9 +47,9 @@ import Testing
   }
 
   @Test func `is told when it has no descriptor left`() throws {
-    let (child, outcome) = try watch("b", "6", "90", for: "40s")
+    let (child, outcome) = try watch("b", "4", "140", for: "60s")
     try check(try alert(outcome), "leakB")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child.pid)/fd").count >= 90)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child.pid)/fd").count >= 140)
     child.send(SIGKILL)
   }
 

@@ -2,7 +2,7 @@
 // A Swift program that leaks: by itself, or on request.
 //
 //   swiftleak SITE PER_SECOND LIMIT FOLDER
-//                                      leaks at the site, beside ordinary work if the limit is 100 or more, once "ready" was answered by a line
+//                                      leaks at the site, beside ordinary work if the limit is 150 or more, once "ready" was answered by a line
 //   swiftleak                          heeds standard input: "a", "b", "c" leak one and are answered with "ok";
 //                                      "others" holds by a guard, a Tracked, a token and a number;
 //                                      "fill" leaks until there is no descriptor left, "deadlock" hangs every thread
@@ -35,7 +35,7 @@ var leaked: [Handle] = []
 
 if CommandLine.arguments.count == 5, let perSecond = Double(CommandLine.arguments[2]) {
   let most = UInt(CommandLine.arguments[3]) ?? 240
-  let isNarrow = most < 100
+  let isNarrow = most < 150
   limit(most)
   var held: [Handle] = []
   for turn in 0..<40 {

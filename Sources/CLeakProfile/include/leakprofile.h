@@ -45,7 +45,7 @@ int leakprofile_add(int profile, uint64_t key, int fd, int skip);
 /// Whether a profile records anything, without a call: for who has more to do than to call `leakprofile_add`.
 extern unsigned leakprofile_every[LEAKPROFILE_MOST_PROFILES];
 static inline int leakprofile_is_on(int profile) {
-  return __atomic_load_n(&leakprofile_every[profile % LEAKPROFILE_MOST_PROFILES], __ATOMIC_RELAXED) != 0;
+  return __atomic_load_n(&leakprofile_every[(unsigned)profile % LEAKPROFILE_MOST_PROFILES], __ATOMIC_RELAXED) != 0;
 }
 
 /// A key that is given once in the life of a process: for what has no address that is its own.
