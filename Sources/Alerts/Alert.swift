@@ -143,7 +143,8 @@ package struct AlertEvent: Sendable, Equatable {
 
   /// syslog(3)'s level.
   package var priority: Int {
-    switch word {
+    if let summary { return summary.priority }
+    return switch word {
     case .alert, .escalated, .reminder: alert.priority
     case .resolved: 5
     case .notice, .test: 6
@@ -157,8 +158,10 @@ package struct StormSummary: Sendable, Equatable {
   /// The units concerned, at most a few, and how many there are.
   package var units: [String]
   package var unitCount: Int
+  /// Of the most urgent of them.
+  package var priority: Int
 
-  package init(events: Int, units: [String], unitCount: Int) {
-    (self.events, self.units, self.unitCount) = (events, units, unitCount)
+  package init(events: Int, units: [String], unitCount: Int, priority: Int) {
+    (self.events, self.units, self.unitCount, self.priority) = (events, units, unitCount, priority)
   }
 }

@@ -50,6 +50,8 @@ package struct AlertBook: Sendable {
 
   /// What comes back within this span is the same alert.
   static let returnSpan = Duration.seconds(3600)
+  /// Reports of one kind are one alert for so long, where there are no reminders.
+  static let foldSpan = Duration.seconds(4 * 3600)
   /// The longest pause between two reminders.
   static let longestPause = Duration.seconds(7 * 86400)
   /// A member that was restored, and that no detector has confirmed by then, is over.
@@ -83,6 +85,8 @@ package struct AlertBook: Sendable {
     var units: Set<String> = []
     var last: Alert?
     var due: Duration?
+    /// The most urgent of what was not told.
+    var priority = 7
 
     init(burst: Int) { tokens = Double(burst) }
   }
@@ -235,7 +239,7 @@ extension AlertBook {
       entry.isTold = true
       entry.toldUrgency = urgency
       entry.hasStack = entry.alert.stack != nil
-      entry.nextReminder = policy.reminders.map { moment.time + $0 }
+      entry.nextReminder = (policy.reminders ?? (type == .report ? Self.foldSpan : nil)).map { moment.time + $0 }
       return told([AlertEvent(.alert, entry.alert)], at: moment)
     }
     if type != .report, urgency > entry.toldUrgency {
@@ -297,6 +301,22 @@ extension AlertBook {
       ($0.value.endedAt ?? $0.value.nextReminder ?? .zero) < ($1.value.endedAt ?? $1.value.nextReminder ?? .zero)
     }
     for (cause, _) in ended.prefix(entries.count - Self.mostEntries) { entries[cause] = nil }
+  }
+}
+
+// MARK: Units
+
+extension AlertBook {
+  /// Units that an alert speaks of as a whole, and not of one of their processes.
+  package var unitsWithoutProcess: [String] {
+    entries.values.filter { $0.isFiring && $0.alert.type == .leak && $0.alert.worst?.process.pid == 0 }
+      .compactMap(\.alert.unit)
+  }
+
+  /// No process of the unit is left.
+  package mutating func endUnit(_ unit: String, at moment: Moment) -> [AlertEvent] {
+    entries.keys.filter { $0.type == .leak && $0.owner == unit }
+      .flatMap { remove($0, .exited, at: moment) { $0.process.pid == 0 } }
   }
 }
 
@@ -363,6 +383,7 @@ extension AlertBook.Bucket {
       untold += 1
       units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
       last = event.alert
+      priority = min(priority, event.priority)
       due = due ?? moment.time + .seconds(60)
       return false
     }
@@ -372,10 +393,12 @@ extension AlertBook.Bucket {
 
   fileprivate mutating func summary(at moment: Moment) -> AlertEvent? {
     guard let due, moment.time >= due, let last else { return nil }
-    var event = AlertEvent(.alert, last)
-    // It stands for others, too.
-    event.alert.routing.hooks = nil
-    event.summary = StormSummary(events: untold, units: units.sorted().prefix(10).map { $0 }, unitCount: units.count)
+    // Of nobody: it stands for all of them.
+    var event = AlertEvent(
+      .alert, Alert(id: "storm", type: last.type, firstSeen: moment.wall, unit: nil, members: []))
+    event.summary = StormSummary(
+      events: untold, units: units.sorted().prefix(10).map { $0 }, unitCount: units.count, priority: priority)
+    priority = 7
     (untold, units, self.last, self.due) = (0, [], nil, nil)
     tokens -= 1
     return event

@@ -15,7 +15,9 @@ package struct JournalEntry: Sendable, Equatable {
     let alert = event.alert
     head(event.message, id: event.messageID, priority: event.priority)
     // journald adds the unit of this process, so that its own log shows the entry. Heeded from uid 0 only.
-    if let worst = alert.worst, worst.process.pid > 0 { append("OBJECT_PID", String(worst.process.pid)) }
+    // Of one that has gone we have to say it ourselves.
+    let pid = event.resolution == .exited ? 0 : alert.worst?.process.pid ?? 0
+    if pid > 0 { append("OBJECT_PID", String(pid)) } else { append("OBJECT_SYSTEMD_UNIT", alert.unit) }
     append("FDWATCH_EVENT", event.word.rawValue)
     if let summary = event.summary {
       append("FDWATCH_SUPPRESSED", String(summary.events))

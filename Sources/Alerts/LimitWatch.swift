@@ -51,6 +51,9 @@ package struct LimitWatch: Sendable {
     return .near(timeLeft: isFull ? .zero : timeLeft ?? .zero, perHour: perSecond * 3600)
   }
 
+  /// Who was to be told knows already: it is near, and will be so again.
+  package mutating func wasNotTold() { isNear = false }
+
   private mutating func leave() -> Change? {
     defer { isNear = false }
     return isNear ? .far : nil

@@ -59,7 +59,11 @@ package struct UnitLedger: Sendable {
   ) -> [Change] {
     guard seconds >= Self.shortest else { return [] }
     let cause = Cause(unit: unit, command: command)
-    if sums[cause] == nil, sums.count >= Self.mostUnits { return [] }
+    if sums[cause] == nil, sums.count >= Self.mostUnits {
+      // Sessions and jobs come and go under names of their own.
+      guard let other = sums.first(where: { !$0.value.values.contains { $0.isTold } })?.key else { return [] }
+      sums[other] = nil
+    }
     var classes = sums[cause] ?? [:]
     var changes: [Change] = []
     let seen = Dictionary(
@@ -90,9 +94,12 @@ package struct UnitLedger: Sendable {
       sum.clean = max(0, sum.clean - 1)
       classes[key] = sum
     }
-    sums[cause] = classes
+    sums[cause] = classes.isEmpty ? nil : classes
     return changes
   }
+
+  /// The unit has gone.
+  package mutating func forget(_ unit: String) { sums = sums.filter { $0.key.unit != unit } }
 
   private func isLeak(_ sum: Sum) -> Bool {
     guard sum.evidence >= Self.enoughEvidence, sum.workers >= Self.fewestWorkers,

@@ -133,7 +133,7 @@ extension AlertEvent {
     if let summary {
       let more = summary.unitCount - summary.units.count
       let units = summary.units.map(\.printable).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
-      return "\(summary.events) more alerts within a minute, of \(units): fdwatch status shows them all"
+      return "\(summary.events) more events of alerts within a minute, of \(units): fdwatch status shows what goes on"
     }
     switch word {
     case .alert: return alert.headline

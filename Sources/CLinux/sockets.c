@@ -122,7 +122,9 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
   struct iovec vector = {buffer, size};
   union {
     struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(8 * sizeof(int))];
+    // For the credentials alone: descriptors that a sender puts in then never reach our table, and the kernel lets go of
+    // them without closing them in our name, which a file system of his own could let hang.
+    char room[CMSG_SPACE(sizeof(struct ucred))];
   } control;
   struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t count = recvmsg(descriptor, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
@@ -136,15 +138,6 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
       memcpy(&who, CMSG_DATA(c), sizeof who);
       *pid = who.pid;
       *user = who.uid;
-    }
-    // Descriptors that a sender put in are ours to close, or anybody could fill our table.
-    if (c->cmsg_type == SCM_RIGHTS) {
-      size_t sent = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (size_t i = 0; i < sent; i++) {
-        int number;
-        memcpy(&number, CMSG_DATA(c) + i * sizeof number, sizeof number);
-        close(number);
-      }
     }
   }
   return count;

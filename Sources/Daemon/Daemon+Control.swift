@@ -15,7 +15,8 @@ extension Daemon {
   func openSockets() {
     attemptToListen(paths.socket) { () throws(SystemCallError) in
       let handed = handedIn.named("http")
-      try Files.makeFolder(paths.runtime)
+      // Everybody may report.
+      try Files.makeFolder(paths.runtime, mode: 0o755)
       if handed.isEmpty { server.listen(try Descriptor(listeningAt: paths.socket, mode: 0o660)) }
       for number in handed { server.listen(Descriptor(owning: number)) }
     }
@@ -40,7 +41,7 @@ extension Daemon {
   /// To be asked is a service, to watch is the duty: without a socket it goes on.
   private func attemptToListen(_ place: String, _ body: () throws(SystemCallError) -> Void) {
     do throws(SystemCallError) { try body() } catch {
-      sayOnce("cannot listen at \(place): \(error.reason); who asks there gets no answer")
+      sayOnce("cannot listen at \(place): \(error.reason); who asks there gets no answer", about: place)
     }
   }
 
@@ -163,7 +164,7 @@ extension Daemon {
   func writeTextfile() {
     guard let path = loaded.configuration.metrics.textfile else { return }
     do throws(SystemCallError) {
-      try Files.replace(path, with: Array(Metrics(overview, ownFigures).text.utf8), mode: 0o644)
+      try Files.replace(path, with: Array(Metrics(overview, ownFigures, withProcess: false).text.utf8), mode: 0o644)
     } catch {
       sayOnce("\(path.printable) cannot be written: \(error.reason)")
     }

@@ -114,8 +114,13 @@ extension Daemon {
   }
 
   private func observeLimit(of index: Int, at time: Duration) {
-    guard let warning = loaded.configuration.alerts.limitWarning else { return }
     let watched = roster.watched[index]
+    guard let warning = loaded.configuration.alerts.limitWarning else {
+      // It was switched off while it went on.
+      guard watched.limit.isNear else { return }
+      roster.withWatched(index) { $0.limit = LimitWatch() }
+      return tell(book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment))
+    }
     let (count, limits) = (watched.count, watched.limits)
     var change: LimitWatch.Change?
     roster.withWatched(index) {
@@ -126,8 +131,10 @@ extension Daemon {
     case .far:
       tell(book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment))
     case .near(let left, let perHour):
-      // A leak tells of its limit itself.
-      guard watched.close?.findings.isEmpty != false else { return }
+      // A leak that will reach it soon tells of it itself; once it is over, this may be told.
+      if watched.close?.findings.contains(where: { $0.timeToLimit.map { $0 < warning } ?? false }) == true {
+        return roster.withWatched(index) { $0.limit.wasNotTold() }
+      }
       let finding = Finding(
         id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
         timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
@@ -157,7 +164,8 @@ extension Daemon {
         let identity = try? ProcessDirectory(pid: report.pid, in: procfs).identity()
         subject = AlertProcess(
           pid: report.pid, startTime: identity?.startTime ?? 0, command: identity?.command ?? "?",
-          executable: identity?.executable, user: Host.userName(report.user), unit: Unit.name(of: report.pid))
+          executable: identity?.executable, user: roster.userName(report.user),
+          unit: report.pid > 0 ? Unit.name(of: report.pid) : nil)
       }
       let text = report.stack.first.map { "\(report.message) (\($0))" } ?? report.message
       tell(

@@ -163,6 +163,7 @@ extension Daemon {
   private func list() throws(DaemonError) {
     let time = Instant.now.sinceBoot
     if time >= nextRetry {
+      if nextRetry != .zero { roster.forgetRemembered() }
       nextRetry = time + Self.retryPause
       roster.retryUnseen()
     }
@@ -193,6 +194,12 @@ extension Daemon {
   /// Ends alerts of processes that nobody watches and that are gone: they exited while no daemon ran, or could not be
   /// watched to their end.
   private func endOrphans() {
+    // What recycled workers have left is over when the unit has none any more.
+    let alive = Set(roster.watched.lazy.compactMap(\.subject.unit))
+    for unit in book.unitsWithoutProcess where !alive.contains(unit) {
+      tell(book.endUnit(unit, at: moment))
+      unitLedger.forget(unit)
+    }
     for process in book.processes where process.pid > 0 {
       if let index = roster.index(of: process.pid), roster.watched[index].subject.startTime == process.startTime {
         continue
@@ -278,11 +285,11 @@ extension Daemon {
   }
 
   /// A problem of the daemon itself, once.
-  func sayOnce(_ text: String) {
-    let words = text.filter { !$0.isNumber }
+  /// - Parameter about: what tells it from others; by default its words, without their figures.
+  func sayOnce(_ text: String, about: String? = nil) {
     // Names in it are of a stranger's choice: so many are remembered.
     if toldProblems.count >= 1000 { toldProblems = [] }
-    if toldProblems.insert(words).inserted { teller.log(text, priority: 4) }
+    if toldProblems.insert(about ?? text.filter { !$0.isNumber }).inserted { teller.log(text, priority: 4) }
   }
 }
 
@@ -386,16 +393,18 @@ extension Daemon {
   }
 
   private func addReports(to alert: inout Alert) {
-    guard alert.type == .leak, let report = alert.members.lazy.compactMap({ self.lastReports[$0.process.pid] }).first
+    guard alert.type == .leak, let index = alert.members.firstIndex(where: { lastReports[$0.process.pid] != nil }),
+      let report = lastReports[alert.members[index].process.pid]
     else { return }
-    alert.members[0].finding.evidence.append("It has reported itself: \"\(report.printable)\".")
+    let who = index == 0 ? "It" : alert.members[index].process.name
+    alert.members[0].finding.evidence.append("\(who) has reported itself: \"\(report.printable)\".")
   }
 
   private func keepEvidence(of event: AlertEvent) {
-    guard event.summary == nil, event.word == .alert || (event.word == .escalated && event.alert.priority <= 2) else {
-      return
-    }
-    let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.flatMap { roster.watched[$0].close }
+    guard event.summary == nil, event.alert.type != .report,
+      event.word == .alert || (event.word == .escalated && event.alert.priority <= 2)
+    else { return }
+    let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.map { roster.watched[$0] }
     let json = event.json(host: Host.name, now: WallClock.now, time: WallClock.rfc3339)
     do throws(SystemCallError) {
       try evidence.keep(event, json: json, of: process, in: procfs, settings: loaded.configuration.evidence)

@@ -21,7 +21,7 @@ package struct EvidenceStore: Sendable {
 
   /// Keeps what there is of an alert now: at its beginning, and again near the limit as `ID/limit-…`.
   package func keep(
-    _ event: AlertEvent, json: String, of process: WatchedProcess?, in procfs: borrowing Procfs,
+    _ event: AlertEvent, json: String, of process: Watched?, in procfs: borrowing Procfs,
     settings: EvidenceSettings
   ) throws(SystemCallError) {
     guard settings.keep > 0 else { return }
@@ -42,9 +42,11 @@ package struct EvidenceStore: Sendable {
     }
     try write("alert.json", Array((json + "\n").utf8))
     if let process {
-      try write("verdicts.txt", Array(process.verdictLines.joined(separator: "\n").utf8) + [10])
-      if let profile = process.lastProfile { try write("profile.pb.gz", profile) }
-      try write("descriptors.txt", Array(Self.descriptors(process.identity, in: procfs).utf8))
+      if let close = process.close {
+        try write("verdicts.txt", Array(close.verdictLines.joined(separator: "\n").utf8) + [10])
+        if let profile = close.lastProfile { try write("profile.pb.gz", profile) }
+      }
+      try write("descriptors.txt", Array(Self.descriptors(process.subject, in: procfs).utf8))
     }
     forgetOld(keeping: settings.keep)
   }
@@ -52,7 +54,7 @@ package struct EvidenceStore: Sendable {
   /// More than that is no evidence any more, but work.
   private static let mostDescriptors = 20_000
 
-  private static func descriptors(_ identity: ProcessIdentity, in procfs: borrowing Procfs) -> String {
+  private static func descriptors(_ identity: AlertProcess, in procfs: borrowing Procfs) -> String {
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: identity.pid, in: procfs)
       guard directory.startTime == identity.startTime else { return "The process has exited.\n" }

@@ -180,6 +180,8 @@ final class TransientRun: HookRun {
       service.timeout = job.hook.timeout
       try bus.start(service)
     } catch {
+      // A manager that executes itself anew is back in a moment. One that did not answer in time may have started it.
+      if case .unreachable = error { throw HookFailure(reason: "\(error)", isTemporary: true) }
       throw HookFailure(reason: "\(error)")
     }
   }
@@ -209,4 +211,6 @@ final class TransientRun: HookRun {
 /// Why a hook could not be started.
 struct HookFailure: Error {
   var reason: String
+  /// Another try may do.
+  var isTemporary = false
 }

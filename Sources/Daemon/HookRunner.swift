@@ -26,6 +26,8 @@ package final class HookRunner: Sendable {
     var notes: [Note] = []
     var tallies: [String: Tally] = [:]
     var running = 0
+    /// To be tried again.
+    var later = 0
     var isEnding = false
   }
 
@@ -78,6 +80,9 @@ package final class HookRunner: Sendable {
   /// Whether all that was queued has been run.
   package var isIdle: Bool { state.withLock { $0.running == 0 && $0.waiting.values.allSatisfy(\.isEmpty) } }
 
+  /// Runs that have not begun, or are to be tried again: they are lost when the daemon ends.
+  package var unfinished: Int { state.withLock { $0.later + $0.waiting.values.reduce(0) { $0 + $1.count } } }
+
   /// The thread ends. What it has started goes on without it.
   package func end() {
     state.withLock { $0.isEnding = true }
@@ -106,7 +111,11 @@ package final class HookRunner: Sendable {
       later.removeAll { $0.due <= now }
       while let job = next(running) {
         number += 1
-        if let run = start(job, number, bus) { running.append(Running(job: job, run: run)) }
+        switch start(job, number, bus) {
+        case .running(let run): running.append(Running(job: job, run: run))
+        case .over(let again?): later.append((again, now + firstPause * (1 << again.attempts) / 2))
+        case .over(nil): break
+        }
       }
       var unfinished: [Running] = []
       for entry in running {
@@ -122,6 +131,7 @@ package final class HookRunner: Sendable {
       let isEnding = state.withLock { state in
         // What is to be tried again in a while is not waited for.
         state.running = running.count
+        state.later = later.count
         return state.isEnding
       }
       if isEnding { return }
@@ -148,18 +158,24 @@ package final class HookRunner: Sendable {
     }
   }
 
-  private func start(_ job: HookJob, _ number: Int, _ bus: Bus) -> (any HookRun)? {
+  private enum Start {
+    case running(any HookRun)
+    /// - the job, if it is to be tried again.
+    case over(HookJob?)
+  }
+
+  private func start(_ job: HookJob, _ number: Int, _ bus: Bus) -> Start {
     do throws(HookFailure) {
-      if usesSystemd { return try TransientRun(job, number: number, bus: bus) }
+      if usesSystemd { return .running(try TransientRun(job, number: number, bus: bus)) }
       if case .unit(let name) = job.hook.action {
         throw HookFailure(reason: "no systemd runs here that could start \(name)")
       }
-      return try ChildRun(job) { [self] line in
-        state.withLock { $0.note(Note(hook: job.hook.name, text: line, isFailure: false)) }
-      }
+      return .running(
+        try ChildRun(job) { [self] line in
+          state.withLock { $0.note(Note(hook: job.hook.name, text: line, isFailure: false)) }
+        })
     } catch {
-      _ = finished(job, .failed(error.reason))
-      return nil
+      return .over(finished(job, error.isTemporary ? .tryAgain : .failed(error.reason)))
     }
   }
 

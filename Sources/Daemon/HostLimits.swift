@@ -22,8 +22,12 @@ struct HostLimits {
     guard now.time >= next else { return [] }
     next = now.time + Self.pause
     handles = Self.read()
-    guard percent > 0, let handles, handles.limit > 0 else { return [] }
-    let isNearNow = handles.open * 100 >= handles.limit * UInt64(isNear ? max(1, percent - 5) : percent)
+    guard percent > 0, let handles, handles.limit > 0 else {
+      defer { isNear = false }
+      return isNear ? book.limitIsFar("file-max", of: nil, owner: Self.owner, at: now) : []
+    }
+    // As a fraction: systemd sets the limit to the largest number there is.
+    let isNearNow = handles.part * 100 >= Double(isNear ? max(1, percent - 5) : percent)
     defer { isNear = isNearNow }
     if !isNearNow { return isNear ? book.limitIsFar("file-max", of: nil, owner: Self.owner, at: now) : [] }
     if isNear { return [] }

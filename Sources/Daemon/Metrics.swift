@@ -32,6 +32,9 @@ package struct HostHandles: Sendable, Equatable {
   package var limit: UInt64
 
   package init(open: UInt64, limit: UInt64) { (self.open, self.limit) = (open, limit) }
+
+  /// Of the limit that is in use, 0…1.
+  package var part: Double { limit == 0 ? 0 : Double(open) / Double(limit) }
 }
 
 package struct Metrics: Sendable {
@@ -39,7 +42,9 @@ package struct Metrics: Sendable {
   /// Classes are named by paths: so many at most.
   private static let mostClasses = 50
 
-  package init(_ overview: Overview, _ own: OwnFigures) {
+  /// - Parameter withProcess: also what every exporter says of its own process: not in a file that another one reads, which
+  ///   says the same of itself.
+  package init(_ overview: Overview, _ own: OwnFigures, withProcess: Bool = true) {
     about("fdwatch_build_info", "gauge", "The version that runs.")
     add("fdwatch_build_info", [("version", own.version)], 1)
     addUnits(overview.units)
@@ -52,7 +57,7 @@ package struct Metrics: Sendable {
     }
     addAlerts(own)
     addOwn(own)
-    addProcess()
+    if withProcess { addProcess() }
   }
 
   private mutating func addUnits(_ rows: [UnitRow]) {

@@ -200,6 +200,11 @@ package final class Roster {
     return gone
   }
 
+  package func userName(_ user: UInt32) -> String { users.name(user) }
+
+  /// What was remembered of those who were not found again is not waited for.
+  package func forgetRemembered() { remembered.forget() }
+
   package func index(of pid: Int32) -> Int? { indices[pid] }
 
   private func facts(_ directory: borrowing ProcessDirectory) -> ProcessFacts {

@@ -177,6 +177,7 @@ package final class Teller {
       _ = try? Readiness.wait([], until: min(deadline, .now + .milliseconds(50)))
       takeHookNotes()
     }
+    if hooks.unfinished > 0 { log("\(hooks.unfinished) runs of hooks are given up, as it ends", priority: 4) }
     hooks.end()
   }
 }
@@ -189,6 +190,6 @@ extension HookSettings {
       let type = AlertType(rawValue: event.alert.type.rawValue), types.contains(type)
     else { return false }
     // An end is as urgent as what it ends.
-    return event.alert.priority <= priority.rawValue
+    return (event.summary?.priority ?? event.alert.priority) <= priority.rawValue
   }
 }

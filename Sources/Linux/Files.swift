@@ -28,7 +28,9 @@ package enum Files {
   }
 
   private static func write(_ bytes: [UInt8], to path: String, mode: UInt32, isDurable: Bool) throws(SystemCallError) {
-    let file = Descriptor(owning: try retrying("open") { unsafe fdwatch_create(path) })
+    // The folder may belong to somebody else, who could have put a link or a pipe there.
+    unsafe unlink(path)
+    let file = Descriptor(owning: try retrying("open") { unsafe fdwatch_create_new(path) })
     let number = file.number
     if mode != 0o600 { _ = try retrying("fchmod") { fchmod(number, mode) } }
     var written = 0
@@ -42,12 +44,12 @@ package enum Files {
     if isDurable { _ = try retrying("fdatasync") { fdatasync(number) } }
   }
 
-  /// Makes a folder, and those above it, for its owner only. One that is there already is fine.
-  package static func makeFolder(_ path: String) throws(SystemCallError) {
-    if unsafe mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+  /// Makes a folder, and those above it. One that is there already is fine.
+  package static func makeFolder(_ path: String, mode: UInt32 = 0o700) throws(SystemCallError) {
+    if unsafe mkdir(path, mode) == 0 || errno == EEXIST { return }
     guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw .last("mkdir") }
-    try makeFolder(String(path[..<slash]))
-    if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw .last("mkdir") }
+    try makeFolder(String(path[..<slash]), mode: mode)
+    if unsafe mkdir(path, mode) != 0, errno != EEXIST { throw .last("mkdir") }
   }
 
   /// The names in a folder, sorted; none where it cannot be read.

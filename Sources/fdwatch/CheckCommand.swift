@@ -87,7 +87,8 @@ struct CheckCommand: ParsableCommand {
   private func daemonAlert(unit: String?) -> DaemonStatus.AlertLine? {
     guard let bytes = try? place.client.get("/status"), let status = try? DaemonStatus(bytes) else { return nil }
     return status.alerts.filter { alert in
-      !alert.silenced && (unit.map { alert.unit == $0 } ?? (alert.pids ?? []).contains(Int32(target) ?? -1))
+      !alert.silenced && alert.type != "report"
+        && (unit.map { alert.unit == $0 } ?? (alert.pids ?? []).contains(Int32(target) ?? -1))
     }.min { $0.priority < $1.priority }
   }
 

@@ -42,7 +42,7 @@ struct StatusCommand: ParsableCommand {
       }
     }
     try Output.check()
-    if status.alerts.contains(where: { !$0.silenced }) { throw ExitCode(1) }
+    if status.alerts.contains(where: { !$0.silenced && $0.type != "report" }) { throw ExitCode(1) }
   }
 
   private func repeatedly() throws {
@@ -58,7 +58,11 @@ struct StatusCommand: ParsableCommand {
         Output.write((isScreen ? "\u{1b}[H\u{1b}[2J" : "") + lines.joined(separator: "\n") + "\n")
       }
       try Output.check()
-      if try signals.wait(until: .now + .seconds(2)) == .interrupt { return }
+      switch try signals.wait(until: .now + .seconds(2)) {
+      case .interrupt, .terminate, .hangUp: return
+      case .stop: Host.stop()
+      case .windowChanged, nil: break
+      }
     }
   }
 }
@@ -67,6 +71,7 @@ struct StatusCommand: ParsableCommand {
 struct DaemonStatus {
   struct AlertLine: Decodable {
     var id: String
+    var type: String
     var priority: Int
     var message: String
     var first_seen: String

@@ -46,6 +46,8 @@ int fdwatch_has_capability(int number);
 /// open(2) that creates or empties a file, for its owner only: variadic. The descriptor, or -1 with errno.
 int fdwatch_create(const char *path);
 
+/// open(2) of a file that is not there yet, for its owner only, following no link. The descriptor, or -1 with errno.
+int fdwatch_create_new(const char *path);
 /// A listening UNIX socket at a path (one that nobody listens on any more is replaced), of SOCK_STREAM or SOCK_DGRAM with
 /// SO_PASSCRED. sockaddr_un is not to be filled from Swift without unsafe copying. The descriptor, or -1 with errno.
 int fdwatch_listen_unix(const char *path, int is_datagram, unsigned mode);
