@@ -5,7 +5,6 @@ import Descriptors
 import Foundation
 import LeakProfile
 import LeakTable
-import Linux
 import Pprof
 import Profiles
 
