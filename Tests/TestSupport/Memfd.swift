@@ -27,7 +27,10 @@ package final class Memfd {
 
   package func write(_ words: [UInt64], at place: Int) {
     let bytes = min(words.count * 8, size - place * 8)
-    unsafe words.withUnsafeBytes { unsafe (memory + place * 8).copyMemory(from: $0.baseAddress!, byteCount: bytes) }
+    unsafe words.withUnsafeBytes {
+      guard let from = $0.baseAddress else { return }
+      unsafe (memory + place * 8).copyMemory(from: from, byteCount: bytes)
+    }
   }
 
   deinit {
