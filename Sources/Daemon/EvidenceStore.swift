@@ -33,8 +33,8 @@ package struct EvidenceStore: Sendable {
       // Cut at a line end; a profile whole or not at all.
       var bytes = bytes
       if bytes.count > left {
-        guard name.hasSuffix(".txt") else { return }
-        bytes = Array(bytes.prefix(max(0, left - 64)))
+        guard name.hasSuffix(".txt"), left >= 64 else { return }
+        bytes = Array(bytes.prefix(left - 64))
         bytes = Array(bytes[..<(bytes.lastIndex(of: UInt8(ascii: "\n")) ?? 0)]) + Array("\n(cut)\n".utf8)
       }
       left -= bytes.count
