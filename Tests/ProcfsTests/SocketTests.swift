@@ -58,7 +58,10 @@ import Testing
     // Nothing of it is in our own.
     var watched = try Watched(child)
     let inode = try #require(try watched.census()[number]?.inode)
-    #expect(try Watched(getpid()).directory.sockets()[UInt32(inode)] == nil)
+    let own = try Watched(getpid())
+    #expect(try own.directory.sockets()[UInt32(inode)] == nil)
+    #expect(watched.directory.network == .another)
+    #expect(own.directory.network == .ours)
   }
 
   @Test func `that listen have no unread bytes, but a queue of connections`() throws {
