@@ -134,7 +134,7 @@ extension [AlertEvent] {
     #expect(book.tick(at: at(.seconds(30))).isEmpty)
     let summary = try #require(book.tick(at: at(.seconds(62))).first)
     #expect(summary.summary?.events == 980 && summary.summary?.units.count == 10)
-    #expect(summary.message.hasPrefix("980 more alerts within a minute, of u100.service, "))
+    #expect(summary.message.hasPrefix("980 more events of alerts within a minute, of u100.service, "))
   }
 
   @Test func `does not hold back what is urgent`() {
