@@ -99,6 +99,8 @@ package struct UnitState: Sendable, Equatable {
   package var outcome: Outcome {
     if load == "not-found" { return .gone }
     switch active {
+    // Its job has yet to run: what has run left an exit code, or has failed.
+    case "inactive" where result == "success" && exitCode == 0: return .running
     case "failed", "inactive": break
     case "active" where sub == "exited": break
     default: return .running

@@ -88,7 +88,8 @@ private func listen(path: String) throws -> CInt {
       (state("failed", "failed", "timeout", 2, 15), .timedOut),
       (state("failed", "failed", "oom-kill", 2, 9), .failed("oom-kill")),
       (state("failed", "failed", "resources", 0, 0), .failed("resources")),
-      (state("inactive", "dead", "success", 0, 0), .exited(0)),
+      (state("inactive", "dead", "success", 0, 0), .running),
+      (state("inactive", "dead", "success", 1, 0), .exited(0)),
       (state("inactive", "dead", "success", 0, 0, load: "not-found"), .gone),
     ] as [(UnitState, UnitState.Outcome)])
   func `tells how a unit has ended`(state: UnitState, outcome: UnitState.Outcome) {
