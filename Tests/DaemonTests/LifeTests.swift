@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// A leak from its alert to its end, by the daemon as it is installed.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct `A daemon` {
+  private let hook = """
+    [[hook]]
+    name = "mail"
+    command = ["/bin/sh", "-c", "echo \\"got $*: $FDWATCH_TYPE $FDWATCH_KIND\\"; cat", "hook"]
+    """
+
+  @Test func `tells of a leak, shows, explains and hands on what it knows, and tells its end`() throws {
+    let child = try leakingChild(named: "dt-leak")
+    let daemon = try RunningDaemon(RunningDaemon.watching("dt-leak", hook))
+    let line = try daemon.waitFor("dt-leak[\(child.pid)] leaks eventfd")
+    #expect(line.contains("limit of 2000 reached in"))
+    let alert = try #require(try daemon.alerts.first)
+    let id = try #require(alert["id"] as? String)
+
+    let words = try daemon.waitFor("hook mail: got alert \(id): leak eventfd")
+    #expect(words.hasPrefix("fdwatch: hook mail: "))
+    let told = try object(try daemon.waitFor("hook mail: {").drop { $0 != "{" })
+    for key in [
+      "schema", "event", "id", "type", "priority", "time", "first_seen", "host", "unit", "pid", "pids",
+      "process_count", "comm", "exe", "user", "kind", "target", "leaked", "rate_per_hour", "seconds_to_limit",
+      "confidence", "count", "soft_limit", "evidence", "silenced", "labels", "message",
+    ] { #expect(told[key] != nil, "\(key)") }
+    #expect(told["id"] as? String == id && told["event"] as? String == "alert" && told["schema"] as? Int == 1)
+    #expect(told["pid"] as? Int32 == child.pid && told["soft_limit"] as? Int == 2000)
+
+    let status = try daemon.ask("status")
+    #expect(status.status == .exited(1) && status.output.contains(id) && status.output.contains("dt-leak (no unit)"))
+    let check = try daemon.ask("check", ["\(child.pid)"])
+    let code: Int32 = (alert["priority"] as? Int ?? 9) <= 2 ? 2 : 1
+    #expect(check.status == .exited(2) || check.status == .exited(code))
+    #expect(check.output.hasPrefix("FDWATCH ") && check.output.contains("leaks eventfd"))
+    #expect(check.output.contains("|open=") && check.output.split(separator: "\n").count == 1)
+    let explained = try daemon.ask("explain", [id])
+    #expect(explained.status == .exited(0) && explained.output.contains("anon_inode:[eventfd]"))
+    #expect(explained.output.contains("== alert.json") && explained.output.contains("== verdicts.txt"))
+
+    try child.exit()
+    try daemon.waitFor("dt-leak[\(child.pid)] leaked eventfd: over, the process exited")
+    try daemon.waitFor("hook mail: got resolved \(id)")
+    #expect(try daemon.ask("status").status == .exited(0))
+    #expect(try daemon.terminate().status == .exited(0))
+  }
+
+  @Test func `that is restarted or killed tells nothing again, and what exited meanwhile is over`() throws {
+    let child = try leakingChild(named: "dt-again")
+    let place = try RunningDaemon.Place()
+    try place.configure(RunningDaemon.watching("dt-again"))
+    var daemon = try RunningDaemon(place)
+    try daemon.waitFor("dt-again[\(child.pid)] leaks eventfd")
+    let before = try #require(try daemon.alerts.first)
+    for isKilled in [false, true] {
+      if isKilled { try daemon.kill() } else { _ = try daemon.terminate() }
+      daemon = try RunningDaemon(place)
+      try daemon.waitUntilItListens()
+      // What its detector knew is there again, and has been looked at.
+      try daemon.eventually {
+        guard try daemon.metric("fdwatch_polls_total") ?? 0 >= 3 else { return false }
+        return try (daemon.status["units"] as? [[String: Any]])?.first?["verdict"] as? String == "leak"
+      }
+      let after = try #require(try daemon.alerts.first)
+      #expect(after["id"] as? String == before["id"] as? String)
+      #expect(after["first_seen"] as? String == before["first_seen"] as? String)
+      #expect(try daemon.metric("fdwatch_alert_events_total{event=\"alert\"}") == 0)
+      #expect(!daemon.said.contains(" leaks eventfd: ") || daemon.said.contains("More urgent: "))
+    }
+    try daemon.kill()
+    try child.exit()
+    daemon = try RunningDaemon(place)
+    try daemon.waitFor("dt-again[\(child.pid)] leaked eventfd: over, the process exited")
+    #expect(try daemon.alerts.isEmpty)
+  }
+
+  @Test(.enabled(if: PrivateJournal.isUsable, "needs a journald of its own"))
+  func `keeps for a journald that is away what it has to say`() throws {
+    let journal = try PrivateJournal()
+    let child = try child(named: "dt-journal")
+    try child.limit(soft: 1000)
+    let daemon = try RunningDaemon(RunningDaemon.watching("dt-journal", journal: true), launcher: journal.launcher)
+    try daemon.eventually { try journal.entries(["SYSLOG_IDENTIFIER=fdwatch"]).count > 0 }
+    #expect(!daemon.said.contains("begins"), "it is in the journal alone")
+
+    try journal.endServer()
+    try child.open("eventfd", 987)
+    try daemon.waitFor("alerts come here until it is")
+    try daemon.waitFor("dt-journal[\(child.pid)]: 990 of 1000 descriptors are open")
+    #expect(try daemon.metric("fdwatch_journal_pending") ?? 0 > 0)
+
+    let server = try journal.startServer()
+    try daemon.waitFor("the journal is back")
+    #expect(try daemon.metric("fdwatch_journal_pending") == 0)
+    let entries = try journal.entries(["FDWATCH_PID=\(child.pid)"])
+    #expect(entries.count == 1 && entries.first?["MESSAGE_ID"] == "3f0f7a5e1a5b4a0bb0b5a8d52a6f3b90")
+    #expect(daemon.said.components(separatedBy: "alerts come here until it is").count == 2, "said once")
+    server.send(SIGKILL)
+  }
+}
+
+extension PrivateJournal {
+  /// The process that holds its namespace.
+  private var holder: String { String(directory.split(separator: "/")[1]) }
+
+  private func link(_ pid: String) -> String? {
+    try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")
+  }
+
+  /// Ends the journald as if it had crashed.
+  func endServer() throws {
+    let own = try #require(link(holder))
+    let servers = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { pid in
+      Int32(pid) != nil && link(pid) == own
+        && (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "systemd-journal\n"
+    }
+    try #require(servers.count == 1)
+    for pid in servers { kill(Int32(pid) ?? 0, SIGKILL) }
+  }
+
+  /// Another one in its place, which takes what is sent from now on.
+  func startServer() throws -> ChildProcess {
+    try ChildProcess(
+      launcher + [
+        "sh", "-c",
+        "exec \"$(ls /usr/lib/systemd/systemd-journald /lib/systemd/systemd-journald 2>/dev/null | head -1)\"",
+      ])
+  }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What outlives a restart: the same again, or none of it.
+
+import Alerts
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Daemon
+
+@Suite struct `What is remembered` {
+  private let directory: TemporaryDirectory
+  private let store: StateStore
+  private let states: [(key: StateStore.Key, state: [UInt8])] = [
+    (.init(pid: 812, startTime: 99), [1, 2, 3]), (.init(pid: .max, startTime: .max), []),
+    (.init(pid: 1, startTime: 0), Array(0...255)),
+  ]
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    store = StateStore(folder: directory.path)
+  }
+
+  private func rewrite(_ name: String, _ change: (Data) -> Data) throws {
+    let path = directory.path + "/" + name
+    try change(try #require(FileManager.default.contents(atPath: path))).write(to: URL(filePath: path))
+  }
+
+  @Test func `of detectors is handed out once, on the same boot`() throws {
+    try store.save(states, boot: "a", at: .seconds(77))
+    let remembered = try store.rememberedDetectors(boot: "a")
+    #expect(remembered.count == 3)
+    for (key, state) in states {
+      let found = try #require(remembered.state(of: key))
+      #expect(found.state == state && found.savedAt == .seconds(77))
+      #expect(remembered.state(of: key) == nil)
+    }
+    #expect(try store.rememberedDetectors(boot: "b").count == 0)
+  }
+
+  @Test func `is nothing before anything was saved`() throws {
+    #expect(try store.rememberedDetectors(boot: "a").count == 0)
+    #expect(try store.rememberedAlerts(boot: "a") == nil)
+    #expect(try store.rememberedSilences().isEmpty)
+  }
+
+  @Test func `of detectors is refused, or less, when it is cut off anywhere`() throws {
+    try store.save(states, boot: "a", at: .seconds(77))
+    let whole = try #require(FileManager.default.contents(atPath: directory.path + "/detectors"))
+    for length in 0..<whole.count {
+      try rewrite("detectors") { _ in whole.prefix(length) }
+      if let found = try? store.rememberedDetectors(boot: "a") { #expect(found.count < 3) }
+    }
+  }
+
+  @Test func `of detectors is refused, or other, when it is damaged anywhere`() throws {
+    try store.save(states, boot: "a", at: .seconds(77))
+    let whole = try #require(FileManager.default.contents(atPath: directory.path + "/detectors"))
+    for position in whole.indices {
+      for bit in [UInt8(1), 0x80] {
+        var bytes = whole
+        bytes[position] ^= bit
+        try rewrite("detectors") { _ in bytes }
+        _ = try? store.rememberedDetectors(boot: "a")
+      }
+    }
+  }
+
+  @Test func `of alerts names this boot, or another`() throws {
+    var book = AlertBook(seed: 3)
+    _ = book.report(
+      "late", subject: "late",
+      of: AlertProcess(pid: 5, startTime: 6, command: "x\u{1b}", executable: nil, user: "root", unit: nil),
+      at: Moment(time: .seconds(1), wall: 2))
+    try store.save(book.saved, boot: "a")
+    let same = try #require(try store.rememberedAlerts(boot: "a"))
+    #expect(same.isThisBoot && same.book.count == 1)
+    #expect(try store.rememberedAlerts(boot: "b")?.isThisBoot == false)
+    let whole = try #require(FileManager.default.contents(atPath: directory.path + "/alerts.json"))
+    for length in 0..<whole.count {
+      try rewrite("alerts.json") { _ in whole.prefix(length) }
+      #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
+    }
+    try rewrite("alerts.json") { _ in
+      Data(String(decoding: whole, as: UTF8.self).replacing("\"version\":1", with: "\"version\":2").utf8)
+    }
+    let error = #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
+    #expect(error?.description.contains("version 2") == true)
+  }
+
+  @Test func `of silences is the same again`() throws {
+    let silences = [Silence(subject: "a*\n", until: 1e300, reason: "\u{0}\"", by: "root")]
+    try store.save(silences)
+    #expect(try store.rememberedSilences() == silences)
+  }
+}
