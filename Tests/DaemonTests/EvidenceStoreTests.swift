@@ -27,6 +27,19 @@ import Watch
     AlertEvent(word, Alert(id: id, type: .leak, firstSeen: 0, unit: nil, members: []))
   }
 
+  /// A process that was looked at closely, once.
+  private func looked(at child: FDFactory, in procfs: borrowing Procfs) throws -> Watched {
+    let process = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
+    _ = try process.poll(at: .seconds(1))
+    let subject = AlertProcess(process.identity, userName: "root", unit: nil)
+    let treatment = Treatment(nil, in: Configuration(), units: UnitSettingsCache())
+    var watched = Watched(
+      try Sentry(ProcessDirectory(pid: child.pid, in: procfs), at: .zero), subject, treatment, nextPoll: .zero,
+      since: .zero)
+    watched.lookClosely(process, at: .zero)
+    return watched
+  }
+
   private func size(_ id: String) throws -> Int {
     try FileManager.default.subpathsOfDirectory(atPath: store.folder + "/" + id).reduce(0) {
       $0 + (try Data(contentsOf: URL(filePath: "\(store.folder)/\(id)/\($1)"))).count
@@ -47,8 +60,7 @@ import Watch
     let child = try FDFactory()
     try child.open("eventfd", 50)
     let procfs = try Procfs()
-    let process = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
-    _ = try process.poll(at: .seconds(1))
+    let process = try looked(at: child, in: procfs)
     let json = "{\"a\":1}"
     try store.keep(event("b"), json: json, of: process, in: procfs, settings: EvidenceSettings())
     try store.keep(event("b", .escalated), json: json, of: process, in: procfs, settings: EvidenceSettings())
@@ -71,8 +83,7 @@ import Watch
     let child = try FDFactory()
     try child.open("eventfd", 200)
     let procfs = try Procfs()
-    let process = try WatchedProcess(pid: child.pid, in: procfs, interval: .seconds(1), start: 0)
-    _ = try process.poll(at: .seconds(1))
+    let process = try looked(at: child, in: procfs)
     var settings = EvidenceSettings()
     settings.maxBytes = most
     try store.keep(event("c"), json: "{\"a\":1}", of: process, in: procfs, settings: settings)
