@@ -17,8 +17,11 @@ import Watch
     var directory = try ProcessDirectory(pid: child.pid, in: try Procfs())
     let start = directory.startTime
     _ = try directory.countOrExplain()
+    let sentry = try Sentry(directory, at: .zero)
+    // Limits are read at the first poll.
+    _ = try sentry.poll(at: .zero)
     return Watched(
-      try Sentry(directory, at: .zero),
+      sentry,
       AlertProcess(pid: child.pid, startTime: start, command: "x", executable: nil, user: "root", unit: unit),
       Treatment(nil, in: Configuration(), units: .init()), nextPoll: .zero, since: .zero)
   }
