@@ -3,33 +3,13 @@
 #include "CLinux.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/// The bytes in a memory file that can never change again, or -1 with errno.
-static int sealed_file(const void *bytes, size_t size) {
-  int file = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (file < 0) return -1;
-  for (size_t done = 0; done < size;) {
-    ssize_t wrote = write(file, (const char *)bytes + done, size - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) goto failed;
-    done += (size_t)wrote;
-  }
-  if (fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) return file;
-failed:;
-  int error = errno;
-  close(file);
-  errno = error;
-  return -1;
-}
-
 static ssize_t send_file(int number, struct msghdr *message, const void *bytes, size_t size) {
-  int file = sealed_file(bytes, size);
+  int file = fdwatch_memory_file("message", bytes, size);
   if (file < 0) return -1;
   union {
     struct cmsghdr header;

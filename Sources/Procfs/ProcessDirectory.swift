@@ -147,7 +147,9 @@ extension ProcessDirectory {
     for thread in threads where thread != pid {
       let folder = "task/\(thread)/"
       guard let text = try? contents(of: folder + "stat"), let stat = try? ProcessStat(stat: text), stat.state != "Z",
-        stat.state != "X"
+        stat.state != "X",
+        // One that is exiting has let go of the table, too, though it is no zombie yet: then all would look closed.
+        let status = try? ProcessStatus(status: contents(of: folder + "status")), status.tableSize > 0
       else { continue }
       table = folder
       return

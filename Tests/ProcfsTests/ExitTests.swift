@@ -44,6 +44,32 @@ import Testing
     #expect(try watched.census(.deep).closed.isEmpty)
   }
 
+  /// Between the exit of its main thread and that of the last other one, which has let go of the table already.
+  @Test func `in its last thread does not look as if all were closed`() throws {
+    let tree = try TemporaryDirectory()
+    func write(_ name: String, _ text: String) throws {
+      let file = URL(filePath: "\(tree.path)/900/\(name)")
+      try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try text.write(to: file, atomically: false, encoding: .utf8)
+    }
+    func stat(_ state: Character) -> String {
+      "900 (x) \(state) 1 900 900 0 -1 4194564 0 0 0 0 0 0 0 0 20 0 2 0 5120 0 0 0 0 0\n"
+    }
+    try write("stat", stat("Z"))
+    try write("task/901/stat", stat("R"))
+    try write("task/901/status", "Name:\tx\nUid:\t0\t0\t0\t0\nFDSize:\t0\n")
+    for folder in ["fd", "task/900", "task/901/fd"] {
+      try FileManager.default.createDirectory(atPath: "\(tree.path)/900/\(folder)", withIntermediateDirectories: true)
+    }
+    try write("task/900/stat", stat("Z"))
+    var process = try ProcessDirectory(pid: 900, in: try Procfs(path: tree.path))
+    #expect(throws: ProcfsError.zombie) { _ = try process.countOrExplain() }
+    // While it still has its table it is followed.
+    try write("task/901/status", "Name:\tx\nUid:\t0\t0\t0\t0\nFDSize:\t64\n")
+    try write("task/901/fd/3", "")
+    #expect(try process.countOrExplain() == 1)
+  }
+
   @Test func `without its main thread is seen by who comes late`() throws {
     let child = try FDFactory()
     let number = try child.openOne("eventfd")
