@@ -98,6 +98,8 @@ package final class Roster {
     for pid in pids where indices[pid] == nil {
       switch others[pid] {
       case .leftAlone: seen[pid] = .leftAlone
+      // Others have gone meanwhile, and left it room.
+      case .unseen(.limit) where hasRoom: seen[pid] = takeIn(pid, in: procfs, at: time)
       case .unseen(let why): seen[pid] = .unseen(why)
       case nil where !isFirstListing: seen[pid] = .new
       case nil, .new: seen[pid] = takeIn(pid, in: procfs, at: time)
