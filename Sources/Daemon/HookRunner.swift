@@ -109,14 +109,6 @@ package final class HookRunner: Sendable {
         state.withLock { $0.waiting[entry.job.hook.name, default: []].append(entry.job) }
       }
       later.removeAll { $0.due <= now }
-      while let job = next(running) {
-        number += 1
-        switch start(job, number, bus) {
-        case .running(let run): running.append(Running(job: job, run: run))
-        case .over(let again?): later.append((again, now + firstPause * (1 << again.attempts) / 2))
-        case .over(nil): break
-        }
-      }
       var unfinished: [Running] = []
       for entry in running {
         guard let result = entry.run.result(at: now) else {
@@ -128,6 +120,15 @@ package final class HookRunner: Sendable {
         }
       }
       running = unfinished
+      // After those that are over have made room: who waits for it then waits for one that runs, and is looked after.
+      while let job = next(running) {
+        number += 1
+        switch start(job, number, bus) {
+        case .running(let run): running.append(Running(job: job, run: run))
+        case .over(let again?): later.append((again, now + firstPause * (1 << again.attempts) / 2))
+        case .over(nil): break
+        }
+      }
       let isEnding = state.withLock { state in
         // What is to be tried again in a while is not waited for.
         state.running = running.count

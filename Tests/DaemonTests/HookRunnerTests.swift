@@ -113,6 +113,12 @@ import Testing
     if let left = Int32(text("pid").trimmingCharacters(in: .newlines)) { kill(left, SIGKILL) }
   }
 
+  /// Nothing else wakes whoever runs them: an alert in a quiet night is the last one for long.
+  @Test func `is followed by those that wait for its end`() throws {
+    for number in 0..<5 { run("echo \(number)") }
+    #expect(try finish(5).map(\.text) == ["0", "1", "2", "3", "4"])
+  }
+
   @Test func `waits in a bounded queue`() throws {
     let made = unsafe mkfifo(directory.path + "/gate", 0o600)
     try #require(made == 0)
