@@ -29,13 +29,14 @@ package struct LoadedConfiguration: Sendable, Equatable {
 extension Configuration {
   /// The installed files: the main one and the drop-ins. Never throws: what is wrong stands in the problems.
   ///
-  /// A main file that is not there is none.
-  /// - Parameter root: what to put before all paths.
-  package static func load(root: String = "", main: String = "/etc/fdwatch/fdwatch.toml") -> LoadedConfiguration {
-    let files = ConfigFiles(root: root, main: main)
+  /// - Parameters:
+  ///   - root: what to put before all paths.
+  ///   - main: the main file, which must be there; `nil` for the usual one, which need not.
+  package static func load(root: String = "", main: String? = nil) -> LoadedConfiguration {
+    let files = ConfigFiles(root: root, main: main ?? ConfigFiles.main)
     var loader = ConfigLoader()
     for failure in files.failures { loader.complain(failure.path, "cannot be listed: \(failure.reason)") }
-    for path in files.paths { loader.read(path, mayBeMissing: path == root + main) }
+    for path in files.paths { loader.read(path, mayBeMissing: main == nil && path == root + ConfigFiles.main) }
     return loader.finish(masked: files.masked)
   }
 

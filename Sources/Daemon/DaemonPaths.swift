@@ -8,23 +8,20 @@ package struct DaemonPaths: Sendable, Equatable {
   package var runtime: String
   /// What is known of processes and alerts, silences, evidence.
   package var state: String
-  /// The main file of the configuration; drop-ins lie beside it and in two other folders.
-  package var configuration: String
+  /// The main file of the configuration, where it is not the usual one.
+  package var configuration: String?
   /// Stands before the folders of drop-ins.
   package var root = ""
   package var procfs = "/proc"
 
-  package static let usualConfiguration = "/etc/fdwatch/fdwatch.toml"
-
   /// systemd's word where it runs us, else the usual places.
-  package init(runtime: String? = nil, state: String? = nil, configuration: String? = nil) {
+  package init(runtime: String? = nil, state: String? = nil) {
     // Several folders are separated by colons: the first is ours.
     func first(_ name: String) -> String? {
       Host.environment(name).flatMap { $0.split(separator: ":").first.map(String.init) }
     }
     self.runtime = runtime ?? first("RUNTIME_DIRECTORY") ?? "/run/fdwatch"
     self.state = state ?? first("STATE_DIRECTORY") ?? "/var/lib/fdwatch"
-    self.configuration = configuration ?? Self.usualConfiguration
   }
 
   package var socket: String { runtime + "/fdwatch.sock" }

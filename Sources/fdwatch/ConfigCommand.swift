@@ -43,6 +43,6 @@ struct ConfigArguments: ParsableArguments {
 
   func load() -> LoadedConfiguration {
     let root = root.hasSuffix("/") ? String(root.dropLast()) : root
-    return config.map { Configuration.load(root: root, main: $0) } ?? Configuration.load(root: root)
+    return Configuration.load(root: root, main: config)
   }
 }

@@ -30,7 +30,7 @@ struct DaemonCommand: ParsableCommand {
 
   func run() throws {
     var paths = place.paths
-    if let config { paths.configuration = config }
+    paths.configuration = config
     paths.root = root
     let signals = try SignalQueue()
     do throws(DaemonError) {
