@@ -14,18 +14,23 @@ package final class StatusServer {
   private final class Listener {
     let descriptor: Descriptor
     let isLocal: Bool
-    init(_ descriptor: consuming Descriptor) {
+    let isConfigured: Bool
+    init(_ descriptor: consuming Descriptor, isConfigured: Bool) {
       isLocal = descriptor.isUnixSocket
       self.descriptor = descriptor
+      self.isConfigured = isConfigured
     }
   }
 
   package init() {}
 
-  package func listen(_ descriptor: consuming Descriptor) { listeners.append(Listener(descriptor)) }
+  /// - Parameter isConfigured: it is there for what the configuration says, and goes when that says something else.
+  package func listen(_ descriptor: consuming Descriptor, isConfigured: Bool = false) {
+    listeners.append(Listener(descriptor, isConfigured: isConfigured))
+  }
 
-  /// Stops taking connections over the network, as before another address is listened at.
-  package func closeNetwork() { listeners.removeAll { !$0.isLocal } }
+  /// Stops listening where another configuration has said to.
+  package func closeConfigured() { listeners.removeAll(where: \.isConfigured) }
 
   package var wanted: [Readiness.Wanted] {
     let isOpen = connections.count < Self.mostConnections && Instant.now >= restsUntil

@@ -58,18 +58,27 @@ struct CheckCommand: ParsableCommand {
     var fullest: (percent: Int, name: String)?
     var seen = 0
     var limit: UInt64?
+    var refusal: ProcfsError?
     for pid in pids {
-      guard var directory = try? ProcessDirectory(pid: pid, in: procfs), let count = try? directory.countOrExplain(),
-        let limits = try? directory.limits()
-      else { continue }
+      let (count, limits, name): (Int, Limits, String)
+      do throws(ProcfsError) {
+        var directory = try ProcessDirectory(pid: pid, in: procfs)
+        (count, limits) = (try directory.countOrExplain(), try directory.limits())
+        name = "\(((try? directory.command()) ?? "?").printable)[\(pid)]"
+      } catch .gone {
+        continue
+      } catch {
+        refusal = error
+        continue
+      }
       seen += 1
       open += count
       guard limits.soft > 0, limits.soft < 1 << 40 else { continue }
       limit = min(limit ?? limits.soft, limits.soft)
       let percent = Int(UInt64(count) * 100 / limits.soft)
-      let name = "\(((try? directory.command()) ?? "?").printable)[\(pid)]"
       if percent > fullest?.percent ?? -1 { fullest = (percent, name) }
     }
+    if seen == 0, let refusal { return answer(3, "\(refusal)".replacing("|", with: "/")) }
     if seen == 0 { return answer(3, "no process \(unit.map { "belongs to \($0.printable)" } ?? target)") }
     let alert = daemonAlert(unit: unit)
     let percent = fullest?.percent ?? 0
