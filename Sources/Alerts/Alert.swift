@@ -120,11 +120,28 @@ extension Alert {
     }
   }
 
-  mutating func sortMembers() {
-    members.sort {
-      let (a, b) = ($0.finding.timeToLimit ?? .seconds(1 << 40), $1.finding.timeToLimit ?? .seconds(1 << 40))
-      return (a, $1.finding.leaked, $0.process.pid) < (b, $0.finding.leaked, $1.process.pid)
+  /// Adds a member, or what is new of one. They stay in their order.
+  mutating func take(_ member: AlertMember) {
+    if let index = members.firstIndex(where: { $0.process.pid == member.process.pid }) {
+      // With hundreds of workers each of whose figures change at each poll, most keep their place.
+      let fitsBefore = index == 0 || !member.comes(before: members[index - 1])
+      let fitsBehind = index + 1 == members.count || !members[index + 1].comes(before: member)
+      if fitsBefore, fitsBehind {
+        members[index] = member
+        return
+      }
+      members.remove(at: index)
     }
+    members.insert(member, at: members.firstIndex { member.comes(before: $0) } ?? members.count)
+  }
+}
+
+extension AlertMember {
+  /// Whose time runs out first; where that is the same, who leaks more.
+  fileprivate func comes(before other: AlertMember) -> Bool {
+    let never = Duration.seconds(1 << 40)
+    let (mine, others) = (finding.timeToLimit ?? never, other.finding.timeToLimit ?? never)
+    return (mine, other.finding.leaked, process.pid) < (others, finding.leaked, other.process.pid)
   }
 }
 
@@ -141,8 +158,9 @@ package struct AlertEvent: Sendable, Equatable {
     (self.word, self.alert, self.resolution) = (word, alert, resolution)
   }
 
-  /// syslog(3)'s level.
+  /// syslog(3)'s level. What is silenced wakes nobody.
   package var priority: Int {
+    if alert.isSilenced { return 6 }
     if let summary { return summary.priority }
     return switch word {
     case .alert, .escalated, .reminder: alert.priority

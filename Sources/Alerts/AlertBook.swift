@@ -38,6 +38,8 @@ struct Cause: Hashable, Sendable, Codable {
 /// - Hundred workers of a unit that leak the same are one alert, with the processes as its members.
 /// - A cause that comes back within ``returnSpan`` is the same alert, and told no more than twice: what flaps is reminded
 ///   of like what stays.
+/// - What begins under a silence is for the journal alone, until the silence ends. An end is told to whoever was told the
+///   beginning, silence or not: who has opened a ticket wants to close it.
 /// - It can be saved and restored: what was told is not told again.
 package struct AlertBook: Sendable {
   package var policy: AlertPolicy
@@ -45,21 +47,36 @@ package struct AlertBook: Sendable {
   private var counter: UInt32
   /// Any process may report what it likes, so reports have a bucket of their own: no number of them holds back an alert
   /// of a leak.
-  private var alarms: Bucket
-  private var reports: Bucket
+  private var alarms: StormBucket
+  private var reports: StormBucket
+  /// What only the journal is told.
+  private var whispers: StormBucket
+  /// Those that hold and, as a clock that has jumped ahead may jump back, some that held.
+  package var silences: [Silence] = []
+  /// Rises with each change that is worth saving.
+  package private(set) var revision = 0
 
   /// What comes back within this span is the same alert.
   static let returnSpan = Duration.seconds(3600)
   /// Reports of one kind are one alert for so long, where there are no reminders.
   static let foldSpan = Duration.seconds(4 * 3600)
+  /// So often what comes back is told like new.
+  static let mostReturns = 2
   /// The longest pause between two reminders.
   static let longestPause = Duration.seconds(7 * 86400)
-  /// A member that was restored, and that no detector has confirmed by then, is over.
+  /// A member that no detector has confirmed for so long, since it was restored or could not be watched, is over.
   static let confirmSpan = Duration.seconds(6 * 3600)
   /// More alerts than that are not kept: the oldest resolved ones go first.
   static let mostEntries = 5000
   /// Of one owner so many kinds of reports are told apart.
   static let mostReports = 20
+  static let mostSilences = 200
+
+  /// Who has been told of an alert.
+  fileprivate enum Heard: Int, Codable, Comparable {
+    case nobody, journal, everybody
+    static func < (a: Heard, b: Heard) -> Bool { a.rawValue < b.rawValue }
+  }
 
   fileprivate struct Entry: Codable, Sendable {
     var alert: Alert
@@ -70,32 +87,19 @@ package struct AlertBook: Sendable {
     var toldUrgency = 0
     var nextReminder: Duration?
     var pause: Duration
-    /// Restored, and not confirmed by a detector yet.
-    var unconfirmed: Set<Int32> = []
-    var isTold = false
+    /// By pid: since when no detector has confirmed a member. See ``confirmSpan``.
+    var unconfirmed: [Int32: Duration] = [:]
+    var heard = Heard.nobody
     var hasStack = false
     var isFiring: Bool { endedAt == nil }
-  }
-
-  /// What may be told, and what was not.
-  fileprivate struct Bucket {
-    var tokens: Double
-    var filledAt: Duration?
-    var untold = 0
-    var units: Set<String> = []
-    var last: Alert?
-    var due: Duration?
-    /// The most urgent of what was not told.
-    var priority = 7
-
-    init(burst: Int) { tokens = Double(burst) }
   }
 
   /// - Parameter seed: makes the names of alerts differ from boot to boot.
   package init(_ policy: AlertPolicy = AlertPolicy(), seed: UInt32 = 0) {
     self.policy = policy
     counter = seed
-    (alarms, reports) = (Bucket(burst: policy.burst), Bucket(burst: policy.burst))
+    (alarms, reports) = (StormBucket(burst: policy.burst), StormBucket(burst: policy.burst))
+    whispers = StormBucket(burst: policy.burst)
   }
 
   /// What goes on, the most urgent first.
@@ -151,10 +155,12 @@ extension AlertBook {
   }
 
   /// The limit is not near any more.
+  /// - Parameter text: how it stands now.
   package mutating func limitIsFar(
-    _ subject: String, of process: AlertProcess?, owner: String, at moment: Moment
+    _ subject: String, of process: AlertProcess?, owner: String, text: String, at moment: Moment
   ) -> [AlertEvent] {
     let cause = Cause(type: .limit, owner: process?.unit ?? owner, subject: subject)
+    entries[cause]?.alert.text = text
     return remove(cause, .closed, at: moment) { $0.process.pid == process?.pid ?? 0 }
   }
 
@@ -210,8 +216,8 @@ extension AlertBook {
   private mutating func fire(
     _ cause: Cause, _ type: AlertType, _ member: AlertMember, text: String?, _ routing: AlertRouting, at moment: Moment
   ) -> [AlertEvent] {
-    var entry = entries[cause] ?? newEntry(type, member.process.unit, at: moment)
-    let isReturn = !entry.isFiring
+    // Taken out, so that its members are changed in their place.
+    var entry = entries.removeValue(forKey: cause) ?? newEntry(type, member.process.unit, at: moment)
     if let ended = entry.endedAt {
       if moment.time - ended > Self.returnSpan {
         entry = newEntry(type, member.process.unit, at: moment)
@@ -219,38 +225,41 @@ extension AlertBook {
         entry.returns += 1
         entry.endedAt = nil
         entry.alert.members = []
+        if entry.returns <= Self.mostReturns { entry.heard = .nobody }
       }
     }
     entry.alert.text = text ?? entry.alert.text
     entry.alert.routing = routing
-    entry.unconfirmed.remove(member.process.pid)
-    if let index = entry.alert.members.firstIndex(where: { $0.process.pid == member.process.pid }) {
-      entry.alert.members[index] = member
-    } else {
-      entry.alert.members.append(member)
-    }
-    entry.alert.sortMembers()
-    defer {
-      entries[cause] = entry
-      forgetOld()
-    }
+    entry.unconfirmed[member.process.pid] = nil
+    entry.alert.take(member)
+    entry.alert.isSilenced = isSilenced(entry.alert, at: moment)
+    let event = news(of: &entry, at: moment)
+    entries[cause] = entry
+    forgetOld()
+    return told(event.map { [$0] } ?? [], at: moment)
+  }
+
+  /// What there is to tell of an alert that goes on.
+  private func news(of entry: inout Entry, at moment: Moment) -> AlertEvent? {
+    let isReport = entry.alert.type == .report
+    let audience = entry.alert.isSilenced ? Heard.journal : .everybody
     let urgency = entry.alert.urgency
-    if !entry.isTold || (isReturn && entry.returns <= 2) {
-      entry.isTold = true
+    if entry.heard < audience {
+      entry.heard = audience
       entry.toldUrgency = urgency
       entry.hasStack = entry.alert.stack != nil
-      entry.nextReminder = (policy.reminders ?? (type == .report ? Self.foldSpan : nil)).map { moment.time + $0 }
-      return told([AlertEvent(.alert, entry.alert)], at: moment)
+      entry.nextReminder = (policy.reminders ?? (isReport ? Self.foldSpan : nil)).map { moment.time + $0 }
+      return AlertEvent(.alert, entry.alert)
     }
-    if type != .report, urgency > entry.toldUrgency {
+    if !isReport, !entry.alert.isSilenced, urgency > entry.toldUrgency {
       entry.toldUrgency = urgency
-      return told([AlertEvent(.escalated, entry.alert)], at: moment)
+      return AlertEvent(.escalated, entry.alert)
     }
     if entry.alert.stack != nil, !entry.hasStack {
       entry.hasStack = true
-      return told([AlertEvent(.notice, entry.alert)], at: moment)
+      return AlertEvent(.notice, entry.alert)
     }
-    return []
+    return nil
   }
 
   private mutating func newEntry(_ type: AlertType, _ unit: String?, at moment: Moment) -> Entry {
@@ -277,9 +286,10 @@ extension AlertBook {
     _ cause: Cause, _ how: Resolution, at moment: Moment, where isGone: (AlertMember) -> Bool
   ) -> [AlertEvent] {
     guard var entry = entries[cause], entry.isFiring, entry.alert.members.contains(where: isGone) else { return [] }
+    revision += 1
     var left = entry.alert.members
     left.removeAll(where: isGone)
-    for member in entry.alert.members where isGone(member) { entry.unconfirmed.remove(member.process.pid) }
+    for member in entry.alert.members where isGone(member) { entry.unconfirmed[member.process.pid] = nil }
     if !left.isEmpty {
       entry.alert.members = left
       entries[cause] = entry
@@ -287,9 +297,10 @@ extension AlertBook {
     }
     entry.endedAt = moment.time
     entry.nextReminder = nil
+    entry.alert.isSilenced = entry.heard < .everybody
     entries[cause] = entry
     // What flaps is told when it stays away: by `tick`.
-    guard entry.isTold, entry.returns <= 2, cause.type != .report else { return [] }
+    guard entry.heard > .nobody, entry.returns <= Self.mostReturns, cause.type != .report else { return [] }
     return told([AlertEvent(.resolved, entry.alert, resolution: how)], at: moment)
   }
 
@@ -323,13 +334,13 @@ extension AlertBook {
 // MARK: Time passes
 
 extension AlertBook {
-  /// Reminders that are due, ends of what flapped, the sum of what was not told.
+  /// Reminders that are due, ends of what flapped, what a silence has held back, the sum of what was not told.
   package mutating func tick(at moment: Moment) -> [AlertEvent] {
     var events: [AlertEvent] = []
     for (cause, var entry) in entries {
       if let ended = entry.endedAt {
         guard moment.time - ended > Self.returnSpan else { continue }
-        if entry.returns > 2, cause.type != .report {
+        if entry.returns > Self.mostReturns, cause.type != .report {
           events += told([AlertEvent(.resolved, entry.alert, resolution: .closed)], at: moment)
         }
         entries[cause] = nil
@@ -337,71 +348,85 @@ extension AlertBook {
         // Nothing more was reported for a while.
         if let due = entry.nextReminder, moment.time < due { continue }
         entries[cause] = nil
-      } else if let due = entry.nextReminder, moment.time >= due {
-        entry.pause = min(entry.pause * 2, Self.longestPause)
-        entry.nextReminder = moment.time + entry.pause
+      } else {
+        let isSilenced = isSilenced(entry.alert, at: moment)
+        if isSilenced {
+          if !entry.alert.isSilenced { entries[cause]?.alert.isSilenced = true }
+          continue
+        }
+        let isHeardAgain = entry.alert.isSilenced
+        entry.alert.isSilenced = false
+        var event = isHeardAgain ? news(of: &entry, at: moment) ?? AlertEvent(.reminder, entry.alert) : nil
+        if event == nil, let due = entry.nextReminder, moment.time >= due {
+          entry.pause = min(entry.pause * 2, Self.longestPause)
+          entry.nextReminder = moment.time + entry.pause
+          event = AlertEvent(.reminder, entry.alert)
+        }
+        guard let event else { continue }
         entries[cause] = entry
-        events += told([AlertEvent(.reminder, entry.alert)], at: moment)
+        events += told([event], at: moment)
       }
     }
     return events + summary(at: moment)
   }
 
-  /// Ends restored members that no detector has confirmed: what they were told of has gone unseen.
-  package mutating func endUnconfirmed(since restored: Duration, at moment: Moment) -> [AlertEvent] {
-    guard moment.time - restored > Self.confirmSpan else { return [] }
-    return entries.keys.filter { entries[$0]?.unconfirmed.isEmpty == false }.flatMap { cause in
-      let unconfirmed = entries[cause]?.unconfirmed ?? []
-      return remove(cause, .closed, at: moment) { unconfirmed.contains($0.process.pid) }
+  /// A process cannot be watched for now: what it was told of is neither confirmed nor over.
+  package mutating func lost(_ process: AlertProcess, at moment: Moment) {
+    for (cause, entry) in entries where cause.type == .leak && entry.isFiring {
+      guard
+        entry.alert.members.contains(where: {
+          $0.process.pid == process.pid && $0.process.startTime == process.startTime
+        })
+      else { continue }
+      entries[cause]?.unconfirmed[process.pid] = moment.time
+      revision += 1
     }
   }
 
-  /// Keeps to ``AlertPolicy/burst`` entries a minute: a bucket of tokens. What is over is summed up.
+  /// Ends members that no detector has confirmed for long: what they were told of has gone unseen.
+  package mutating func endUnconfirmed(at moment: Moment) -> [AlertEvent] {
+    entries.keys.filter { entries[$0]?.unconfirmed.isEmpty == false }.flatMap { cause in
+      let unconfirmed = entries[cause]?.unconfirmed ?? [:]
+      return remove(cause, .closed, at: moment) {
+        unconfirmed[$0.process.pid].map { moment.time - $0 > Self.confirmSpan } ?? false
+      }
+    }
+  }
+
+  /// Keeps to ``AlertPolicy/burst`` entries a minute. What is over is summed up.
   private mutating func told(_ events: [AlertEvent], at moment: Moment) -> [AlertEvent] {
     events.filter { event in
-      event.alert.type == .report
+      revision += 1
+      if event.alert.isSilenced { return whispers.tells(event, burst: policy.burst, at: moment) }
+      return event.alert.type == .report
         ? reports.tells(event, burst: policy.burst, at: moment) : alarms.tells(event, burst: policy.burst, at: moment)
     }
   }
 
   private mutating func summary(at moment: Moment) -> [AlertEvent] {
-    [alarms.summary(at: moment), reports.summary(at: moment)].compactMap { $0 }
+    [alarms.summary(at: moment), reports.summary(at: moment), whispers.summary(at: moment)].compactMap { $0 }
   }
 }
 
-extension AlertBook.Bucket {
-  fileprivate mutating func tells(_ event: AlertEvent, burst: Int, at moment: Moment) -> Bool {
-    let burst = Double(burst)
-    if let last = filledAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }
-    filledAt = moment.time
-    // Too short a time to wait for a summary.
-    if event.word == .escalated, event.alert.priority <= 2, tokens > -burst {
-      tokens -= 1
-      return true
+// MARK: Silences
+
+extension AlertBook {
+  /// Of one subject the latest holds; one that has ended already takes it back. What it held back is told by
+  /// ``tick(at:)``.
+  package mutating func silence(_ silence: Silence, at moment: Moment) {
+    silences.removeAll { $0.subject == silence.subject }
+    if silence.until > moment.wall { silences.append(silence) }
+    if silences.count > Self.mostSilences,
+      let first = silences.indices.min(by: { silences[$0].until < silences[$1].until })
+    {
+      silences.remove(at: first)
     }
-    guard tokens >= 1, untold == 0 else {
-      untold += 1
-      units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
-      last = event.alert
-      priority = min(priority, event.priority)
-      due = due ?? moment.time + .seconds(60)
-      return false
-    }
-    tokens -= 1
-    return true
   }
 
-  fileprivate mutating func summary(at moment: Moment) -> AlertEvent? {
-    guard let due, moment.time >= due, let last else { return nil }
-    // Of nobody: it stands for all of them.
-    var event = AlertEvent(
-      .alert, Alert(id: "storm", type: last.type, firstSeen: moment.wall, unit: nil, members: []))
-    event.summary = StormSummary(
-      events: untold, units: units.sorted().prefix(10).map { $0 }, unitCount: units.count, priority: priority)
-    priority = 7
-    (untold, units, self.last, self.due) = (0, [], nil, nil)
-    tokens -= 1
-    return event
+  package func activeSilences(at moment: Moment) -> [Silence] { silences.filter { $0.until > moment.wall } }
+
+  private func isSilenced(_ alert: Alert, at moment: Moment) -> Bool {
+    silences.contains { $0.covers(alert, at: moment.wall) }
   }
 }
 
@@ -411,7 +436,7 @@ extension AlertBook {
   /// What is kept over a restart of the daemon.
   package struct Saved: Codable, Sendable {
     /// Of another version nothing is believed.
-    package static let version = 1
+    package static let version = 2
     package var version = Saved.version
     fileprivate var counter: UInt32
     fileprivate var entries: [SavedEntry]
@@ -428,14 +453,18 @@ extension AlertBook {
   }
 
   /// Goes on where another left off.
-  /// - Parameter isThisBoot: whether that was on this boot. Of another one only what went on is believed, so that it can
-  ///   be ended: the times of the rest are of another clock.
-  package mutating func restore(_ saved: Saved, isThisBoot: Bool = true) {
+  /// - Parameters:
+  ///   - isThisBoot: whether that was on this boot. Of another one only what went on is believed, so that it can be
+  ///     ended: the times of the rest are of another clock.
+  ///   - time: since boot.
+  package mutating func restore(_ saved: Saved, isThisBoot: Bool = true, at time: Duration) {
     counter = saved.counter
     for kept in saved.entries {
       var entry = kept.entry
       if !isThisBoot, !entry.isFiring || kept.cause.type == .report { continue }
-      if kept.cause.type == .leak, entry.isFiring { entry.unconfirmed = Set(entry.alert.members.map(\.process.pid)) }
+      if kept.cause.type == .leak, entry.isFiring {
+        for member in entry.alert.members { entry.unconfirmed[member.process.pid] = time }
+      }
       entries[kept.cause] = entry
     }
   }
@@ -443,14 +472,5 @@ extension AlertBook {
   /// All processes that alerts which go on speak of.
   package var processes: Set<AlertProcess> {
     Set(entries.values.lazy.filter(\.isFiring).flatMap { $0.alert.members.map(\.process) })
-  }
-
-  /// Processes that alerts speak of and that nobody has confirmed since they were restored.
-  package var unconfirmed: [AlertProcess] {
-    entries.values.flatMap { entry in
-      entry.alert.members.map(\.process).filter {
-        entry.isFiring && (entry.alert.type != .leak || entry.unconfirmed.contains($0.pid))
-      }
-    }
   }
 }

@@ -5,18 +5,18 @@ import Descriptors
 import Detection
 
 /// What the workers of units still held when they exited, by class.
-package struct UnitLedger: Sendable {
-  private struct Cause: Hashable {
+package struct UnitLedger: Sendable, Codable {
+  private struct Cause: Hashable, Codable {
     var unit: String
     var command: String
   }
 
-  private struct Class: Hashable {
+  private struct Class: Hashable, Codable {
     var kind: Kind
     var target: String
   }
 
-  private struct Sum {
+  private struct Sum: Codable {
     var workers = 0
     var survivors = 0
     var evidence = 0.0

@@ -141,6 +141,7 @@ extension AlertEvent {
     case .reminder: return "Still: " + alert.headline
     case .resolved where alert.type == .leak:
       return "\(alert.who) leaked \(alert.what): over, \(resolution?.inWords ?? "its descriptors were closed")"
+    case .resolved where resolution == .exited: return "Over: \(alert.who): \(Resolution.exited.inWords)"
     case .resolved: return "Over: " + alert.headline
     case .notice:
       return alert.type == .leak

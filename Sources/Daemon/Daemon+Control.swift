@@ -34,7 +34,7 @@ extension Daemon {
   private func listenOnNetwork() {
     guard let address = loaded.configuration.metrics.listen else { return }
     attemptToListen("\(address)") { () throws(SystemCallError) in
-      server.listen(try Descriptor(listeningOn: address.host, port: address.port))
+      server.listen(try Descriptor(listeningOn: address.host, port: address.port), isConfigured: true)
     }
   }
 
@@ -71,7 +71,7 @@ extension Daemon {
     }
     saveBook()
     if new.configuration.metrics.listen != listened {
-      server.closeNetwork()
+      server.closeConfigured()
       listenOnNetwork()
     }
     for problem in new.problems { teller.log("\(problem)", priority: 4) }
@@ -117,29 +117,26 @@ extension Daemon {
   }
 
   private var statusReport: StatusReport {
-    let alerts = book.firing.map { alert in
-      var alert = alert
-      alert.isSilenced = teller.isSilenced(alert)
-      return alert
-    }
-    return StatusReport(
+    StatusReport(
       version: version, since: startedAt, watched: roster.watched.count, overview: overview, own: ownFigures,
-      alerts: alerts, silences: teller.silences, configurationFiles: loaded.files, problem: problem)
+      alerts: book.firing, silences: book.activeSilences(at: moment), configurationFiles: loaded.files, problem: problem
+    )
   }
 
   private func silence(_ body: [UInt8]) -> HTTPAnswer {
     guard let silence = try? JSONDecoder().decode(Silence.self, from: Data(body)), !silence.subject.isEmpty else {
       return HTTPAnswer(status: 400, "This is no silence.\n")
     }
-    let ended = teller.silence(silence)
+    let now = moment
+    book.silence(silence, at: now)
     saveSilences()
-    let ends = silence.until <= WallClock.now
+    let ends = silence.until <= now.wall
     teller.log(
       ends
         ? "alerts of \(silence.subject.printable) are told again"
         : "alerts of \(silence.subject.printable) are not told until \(WallClock.rfc3339(silence.until)): "
           + silence.reason.printable)
-    tell(teller.unsilenced(book.firing, by: ended))
+    tell(book.tick(at: now))
     return HTTPAnswer("ok\n")
   }
 

@@ -28,7 +28,8 @@ extension Daemon {
       exited(index)
     } catch {
       // What was seen until now stands; what comes is unknown, and must not look like an all-clear.
-      roster.remove(index, as: roster.failure(error))
+      roster.remove(index, as: roster.failure(error), at: time)
+      book.lost(watched.subject, at: moment)
       sayOnce("\(watched.subject.name) cannot be watched any more: \(error)")
     }
   }
@@ -119,9 +120,13 @@ extension Daemon {
       // It was switched off while it went on.
       guard watched.limit.isNear else { return }
       roster.withWatched(index) { $0.limit = LimitWatch() }
-      return tell(book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment))
+      return tell(
+        book.limitIsFar(
+          "descriptors", of: watched.subject, owner: watched.subject.owner, text: "it is not looked after any more",
+          at: moment))
     }
     let (count, limits) = (watched.count, watched.limits)
+    let full = "\(count) of \(limits.softInWords) descriptors are open"
     var change: LimitWatch.Change?
     roster.withWatched(index) {
       change = $0.limit.observe(count: count, limits: limits, at: time, warning: warning)
@@ -129,7 +134,9 @@ extension Daemon {
     switch change {
     case nil: break
     case .far:
-      tell(book.limitIsFar("descriptors", of: watched.subject, owner: watched.subject.owner, at: moment))
+      tell(
+        book.limitIsFar(
+          "descriptors", of: watched.subject, owner: watched.subject.owner, text: full, at: moment))
     case .near(let left, let perHour):
       // A leak that will reach it soon tells of it itself; once it is over, this may be told.
       if watched.close?.findings.contains(where: { $0.timeToLimit.map { $0 < warning } ?? false }) == true {
@@ -138,7 +145,6 @@ extension Daemon {
       let finding = Finding(
         id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
         timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
-      let full = "\(count) of \(limits.softInWords) descriptors are open"
       let text =
         left == .zero
         ? "\(full): a call that needs one more will soon fail with EMFILE"
@@ -164,7 +170,7 @@ extension Daemon {
         let identity = try? ProcessDirectory(pid: report.pid, in: procfs).identity()
         subject = AlertProcess(
           pid: report.pid, startTime: identity?.startTime ?? 0, command: identity?.command ?? "?",
-          executable: identity?.executable, user: roster.userName(report.user),
+          executable: identity?.executable, user: roster.users.name(report.user),
           unit: report.pid > 0 ? Unit.name(of: report.pid) : nil)
       }
       let text = report.stack.first.map { "\(report.message) (\($0))" } ?? report.message

@@ -59,8 +59,10 @@ package final class Daemon {
   private var nextRetry = Duration.zero
   private var nextSave = Duration.zero
   private var nextStatus = Duration.zero
-  private var isBookChanged = false
+  private var savedRevision = 0
   private var lastWatchdog = Instant.now
+  /// The longest from one sign of life to the next: four in the time that the manager allows.
+  private let watchdogPause = Notify.watchdogInterval.map { $0 / 4 }
   private var toldProblems: Set<String> = []
   let handedIn: ListenSockets
 
@@ -105,10 +107,12 @@ package final class Daemon {
     roster = Roster(
       Treatments(loaded.configuration), remembered: detectors, descriptors: Host.raiseDescriptorLimit())
     book = AlertBook(AlertPolicy(loaded.configuration.alerts), seed: UInt32.random(in: .min ... .max))
-    teller = Teller(loaded.configuration, hooks: hooks, silences: silences)
+    book.silences = silences
+    teller = Teller(loaded.configuration, hooks: hooks)
     let now = moment
     if let alerts {
-      book.restore(alerts.book, isThisBoot: alerts.isThisBoot)
+      book.restore(alerts.book, isThisBoot: alerts.isThisBoot, at: now.time)
+      if alerts.isThisBoot { unitLedger = alerts.units }
       // Nobody who lived before the machine was started lives still.
       if !alerts.isThisBoot { for process in book.processes { tell(book.exited(process, at: now)) } }
       hostLimits = HostLimits(isNear: !book.owners(near: "file-max").isEmpty)
@@ -162,12 +166,12 @@ extension Daemon {
 
   private func list() throws(DaemonError) {
     let time = Instant.now.sinceBoot
-    if time >= nextRetry {
-      if nextRetry != .zero { roster.forgetRemembered() }
+    let isRetry = time >= nextRetry
+    if isRetry {
       nextRetry = time + Self.retryPause
       roster.retryUnseen()
     }
-    guard time >= nextListing else { return }
+    guard isRetry || time >= nextListing else { return }
     // Who is new is taken in at the second sight of him: within one interval.
     nextListing = time + min(loaded.configuration.interval, .seconds(10)) / 2
     let pids: [Int32]
@@ -180,6 +184,7 @@ extension Daemon {
     let before = roster.watched.count
     roster.list(pids, in: procfs, at: time)
     for index in before..<max(before, roster.watched.count) { adopt(index) }
+    if isRetry, time - started.sinceBoot >= Self.retryPause { roster.forgetRemembered() }
     endOrphans()
     let unseen = roster.unseen
     if let denied = unseen[.denied] {
@@ -188,6 +193,7 @@ extension Daemon {
     if let without = unseen[.limit] {
       sayOnce("\(without) processes are not watched, as our own descriptors do not suffice: raise LimitNOFILE=")
     }
+    if roster.users.isWaiting { sayOnce("the name service is slow to tell the names of users: numbers stand for them") }
     shareOut()
   }
 
@@ -258,7 +264,8 @@ extension Daemon {
     for watched in roster.watched where watched.nextPoll < next { next = watched.nextPoll }
     // Those who are due soon after each other are looked at together.
     let quantum = min(max(loaded.configuration.interval / 20, .milliseconds(25)), .milliseconds(500))
-    let pause = min(max(next - Instant.now.sinceBoot, quantum), Self.longestWait)
+    let longest = min(Self.longestWait, watchdogPause ?? Self.longestWait)
+    let pause = min(max(next - Instant.now.sinceBoot, quantum), longest)
     let wanted =
       [Readiness.Wanted(signals.number)] + server.wanted + (reports.map { [Readiness.Wanted($0.number)] } ?? [])
     do throws(SystemCallError) {
@@ -279,7 +286,7 @@ extension Daemon {
   }
 
   private func feedWatchdog() {
-    guard let interval = Notify.watchdogInterval, Instant.now - lastWatchdog >= interval / 4 else { return }
+    guard let watchdogPause, Instant.now - lastWatchdog >= watchdogPause / 2 else { return }
     lastWatchdog = .now
     Notify.watchdog()
   }
@@ -299,24 +306,23 @@ extension Daemon {
   private func timePasses() {
     let now = moment
     tell(book.tick(at: now))
-    tell(book.endUnconfirmed(since: started.sinceBoot, at: now))
-    let ended = teller.dropOldSilences()
-    if !ended.isEmpty {
-      saveSilences()
-      tell(teller.unsilenced(book.firing, by: ended))
-    }
+    tell(book.endUnconfirmed(at: now))
     let percent = loaded.configuration.alerts.hostLimit
     tell(hostLimits.observe(percent, &book, at: now))
     tell(inotify.observe(percent, roster.watched, in: procfs, &book, at: now))
     teller.takeHookNotes()
     teller.retry(at: .now)
-    if isBookChanged {
-      isBookChanged = false
+    // After it was told: who dies in between tells it twice, and does not keep it to himself.
+    if book.revision != savedRevision {
+      savedRevision = book.revision
       nextStatus = now.time
       saveBook()
       saveDetectors()
     } else if now.time >= nextSave {
-      if nextSave != .zero { saveDetectors() }
+      if nextSave != .zero {
+        saveBook()
+        saveDetectors()
+      }
       nextSave = now.time + Self.savePause
     }
     if now.time >= nextStatus {
@@ -347,18 +353,14 @@ extension Daemon {
   private func saveDetectors() {
     nextSave = Instant.now.sinceBoot + Self.savePause
     let states = roster.watched.compactMap { watched in
-      watched.close.map {
-        (
-          key: StateStore.Key(pid: watched.subject.pid, startTime: watched.subject.startTime), state: $0.savedState
-        )
-      }
+      watched.close.map { (key: StateStore.Key(watched.subject), state: $0.savedState) }
     }
     attempt { () throws(SystemCallError) in try state.save(states, boot: boot, at: Instant.now.sinceBoot) }
   }
 
-  func saveBook() { attempt { () throws(SystemCallError) in try state.save(book.saved, boot: boot) } }
+  func saveBook() { attempt { () throws(SystemCallError) in try state.save(book.saved, unitLedger, boot: boot) } }
 
-  func saveSilences() { attempt { () throws(SystemCallError) in try state.save(teller.silences) } }
+  func saveSilences() { attempt { () throws(SystemCallError) in try state.save(book.silences) } }
 
   /// A full disk is told once, and again when it has been well meanwhile.
   private func attempt(_ body: () throws(SystemCallError) -> Void) {
@@ -376,7 +378,6 @@ extension Daemon {
 
   func tell(_ events: [AlertEvent]) {
     for event in events {
-      isBookChanged = true
       var event = event
       if event.word == .alert || event.word == .escalated { addReports(to: &event.alert) }
       teller.tell(event)

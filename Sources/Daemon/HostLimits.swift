@@ -24,21 +24,26 @@ struct HostLimits {
     handles = Self.read()
     guard percent > 0, let handles, handles.limit > 0 else {
       defer { isNear = false }
-      return isNear ? book.limitIsFar("file-max", of: nil, owner: Self.owner, at: now) : []
+      return isNear ? far("it is not looked after any more", &book, at: now) : []
     }
+    let text = "\(handles.open) of \(handles.limit) open files (fs.file-max)"
     // As a fraction: systemd sets the limit to the largest number there is.
     let isNearNow = handles.part * 100 >= Double(isNear ? max(1, percent - 5) : percent)
     defer { isNear = isNearNow }
-    if !isNearNow { return isNear ? book.limitIsFar("file-max", of: nil, owner: Self.owner, at: now) : [] }
+    if !isNearNow { return isNear ? far(text, &book, at: now) : [] }
     if isNear { return [] }
     let finding = Finding(
       id: 0, kind: .file, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
       timeToLimit: .seconds(3600), timeToLimitInterval: nil, confidence: 1, evidence: [])
     return book.limit(
       "file-max", of: nil, owner: Self.owner,
-      text: "\(handles.open) of \(handles.limit) open files (fs.file-max): beyond that every open fails with ENFILE",
+      text: "\(text): beyond that every open fails with ENFILE",
       finding: finding, count: Int(clamping: handles.open), limits: Limits(soft: handles.limit, hard: handles.limit),
       at: now)
+  }
+
+  private func far(_ text: String, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
+    book.limitIsFar("file-max", of: nil, owner: Self.owner, text: text, at: now)
   }
 
   private static func read() -> HostHandles? {

@@ -11,7 +11,8 @@ import Procfs
 /// Counts them one process at a time, as it takes a look at every link: at a thousand processes a round of some minutes.
 package struct InotifyTally: Sendable {
   private var counts: [String: Int] = [:]
-  private var position = 0
+  /// Who is still to be looked at in this round, as of its beginning: the list of who is watched changes its order.
+  private var left: [(pid: Int32, user: String)]?
   private var near: Set<String> = []
   private var next = Duration.zero
   /// Two looks a second at some 400 µs for a hundred descriptors: less than a tenth of a percent of a core.
@@ -34,17 +35,18 @@ package struct InotifyTally: Sendable {
   ) -> [AlertEvent] {
     guard percent > 0, now.time >= next, !watched.isEmpty else { return [] }
     next = now.time + Self.pause
-    guard position < watched.count else {
-      defer { (position, counts) = (0, [:]) }
-      return judge(percent, &book, at: now)
+    guard let entry = left?.popLast() else {
+      defer {
+        counts = [:]
+        left = watched.map { ($0.subject.pid, $0.subject.user) }
+      }
+      return left == nil ? [] : judge(percent, &book, at: now)
     }
-    let entry = watched[position]
-    position += 1
-    if let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
+    if let directory = try? ProcessDirectory(pid: entry.pid, in: procfs),
       let targets = try? directory.targets(most: Self.mostDescriptors)
     {
       let found = targets.count { $0.target == "anon_inode:inotify" || $0.target == "anon_inode:[inotify]" }
-      if found > 0 { counts[entry.subject.user, default: 0] += found }
+      if found > 0 { counts[entry.user, default: 0] += found }
     }
     return []
   }
@@ -52,20 +54,21 @@ package struct InotifyTally: Sendable {
   private mutating func judge(_ percent: Int, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
     guard let limit = Self.limit, limit > 0 else { return [] }
     var events: [AlertEvent] = []
+    func text(_ count: Int) -> String { "\(count) of \(limit) inotify instances (fs.inotify.max_user_instances)" }
     for (user, count) in counts where count * 100 >= limit * percent && near.insert(user).inserted {
       let finding = Finding(
         id: 0, kind: .inotify, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
         timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [])
       events += book.limit(
         "inotify", of: nil, owner: Self.owner + user,
-        text: "\(count) of \(limit) inotify instances (fs.inotify.max_user_instances): beyond that inotify_init fails "
-          + "with EMFILE",
-        finding: finding, count: count, limits: Limits(soft: UInt64(limit), hard: UInt64(limit)), at: now)
+        text: "\(text(count)): beyond that inotify_init fails with EMFILE", finding: finding, count: count,
+        limits: Limits(soft: UInt64(limit), hard: UInt64(limit)), at: now)
     }
     // Five percent of distance, so that it does not flap.
     for user in near where counts[user, default: 0] * 100 < limit * max(1, percent - 5) {
       near.remove(user)
-      events += book.limitIsFar("inotify", of: nil, owner: Self.owner + user, at: now)
+      events += book.limitIsFar(
+        "inotify", of: nil, owner: Self.owner + user, text: text(counts[user, default: 0]), at: now)
     }
     return events
   }

@@ -30,7 +30,7 @@ package struct UnitRow: Sendable, Equatable {
 }
 
 /// A class that looks like a leak.
-package struct SuspectRow: Sendable, Equatable {
+package struct SuspectRow: Sendable, Hashable {
   package var unit: String?
   package var kind: Kind
   package var target: String?
@@ -41,6 +41,8 @@ package struct Overview: Sendable {
   package private(set) var units: [UnitRow] = []
   package private(set) var suspects: [SuspectRow] = []
   private var indices: [String: Int] = [:]
+  /// By the row without its count.
+  private var suspectIndices: [SuspectRow: Int] = [:]
 
   package init() {}
 
@@ -81,11 +83,13 @@ package struct Overview: Sendable {
   }
 
   private mutating func add(_ suspect: SuspectRow) {
-    if let index = suspects.firstIndex(where: {
-      $0.unit == suspect.unit && $0.kind == suspect.kind && $0.target == suspect.target
-    }) {
+    var key = suspect
+    key.open = 0
+    let index = suspectIndices[key] ?? suspects.count
+    if index < suspects.count {
       suspects[index].open += suspect.open
     } else {
+      suspectIndices[key] = index
       suspects.append(suspect)
     }
   }

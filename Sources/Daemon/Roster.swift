@@ -29,6 +29,7 @@ package final class Roster {
   /// Of our own descriptors, so many are for processes; one each, and one more for those that are looked at closely.
   private let budget: Int
   private var closeCount = 0
+  package let users = UserNames()
 
   /// What is left for whoever asks, for hooks, evidence, state and the lists of descriptors themselves.
   private static let reserve = 24...64
@@ -73,7 +74,9 @@ package final class Roster {
       guard let directory = try? ProcessDirectory(pid: pid, in: procfs),
         directory.startTime == watched[index].subject.startTime
       else { continue }
-      if let treatment = treatments.treatment(of: facts(directory)) {
+      let facts = facts(directory)
+      if facts.uid != nil, facts.user == nil { continue }
+      if let treatment = treatments.treatment(of: facts) {
         watched[index].treatment = treatment
         watched[index].close?.reprofile(treatment.profiling)
         // Who was to be looked at once an hour, and now is to be looked at each second, does not wait for the hour's end.
@@ -118,7 +121,7 @@ package final class Roster {
 
   /// Looks again at those that could not be watched: capabilities and limits change.
   package func retryUnseen() {
-    others = others.filter { if case .unseen = $0.value { false } else { true } }
+    others = others.mapValues { if case .unseen = $0 { .new } else { $0 } }
   }
 
   /// From 0 to 1, and far apart for neighbours: Knuth's multiplicative hash.
@@ -131,7 +134,10 @@ package final class Roster {
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: pid, in: procfs)
       if directory.isKernelThread { return .leftAlone }
-      guard let treatment = treatments.treatment(of: facts(directory)) else { return .leftAlone }
+      let facts = facts(directory)
+      // Whose name is out may be another's whom a rule names.
+      if treatments.asked.contains(.user), facts.uid != nil, facts.user == nil { return .new }
+      guard let treatment = treatments.treatment(of: facts) else { return .leftAlone }
       let startTime = directory.startTime
       let subject = AlertProcess(
         pid: pid, startTime: startTime, command: try directory.command(), executable: nil,
@@ -140,7 +146,7 @@ package final class Roster {
       let sentry = try Sentry(directory, at: time)
       indices[pid] = watched.count
       watched.append(Watched(sentry, subject, treatment, nextPoll: time + wait, since: time))
-      let memory = remembered.state(of: StateStore.Key(pid: pid, startTime: startTime))
+      let memory = remembered.state(of: StateStore.Key(subject))
       if treatment.isCloseAlways || memory != nil { lookClosely(watched.count - 1, memory, in: procfs, at: time) }
       return nil
     } catch .gone {
@@ -191,18 +197,20 @@ package final class Roster {
   }
 
   /// Lets go of a process. Who is behind it in the list takes its place.
-  @discardableResult package func remove(_ index: Int, as unseen: Unseen? = nil) -> Watched {
+  /// - Parameter unseen: why, if it goes on: what is known of it is kept for the next look at it.
+  @discardableResult package func remove(_ index: Int, as unseen: Unseen? = nil, at time: Duration = .zero) -> Watched {
     let gone = watched[index]
     if gone.close != nil { closeCount -= 1 }
     indices[gone.subject.pid] = nil
     watched.swapAt(index, watched.count - 1)
     watched.removeLast()
     if index < watched.count { indices[watched[index].subject.pid] = index }
-    if let unseen { others[gone.subject.pid] = .unseen(unseen) }
+    if let unseen {
+      others[gone.subject.pid] = .unseen(unseen)
+      if let close = gone.close { remembered.keep(close.savedState, of: StateStore.Key(gone.subject), at: time) }
+    }
     return gone
   }
-
-  package func userName(_ user: UInt32) -> String { users.name(user) }
 
   /// What was remembered of those who were not found again is not waited for.
   package func forgetRemembered() { remembered.forget() }
@@ -216,7 +224,7 @@ package final class Roster {
     if asked.contains(.cgroup) { facts.cgroup = (try? directory.controlGroup()) ?? nil }
     if asked.contains(.user), let user = try? directory.user() {
       facts.uid = user
-      facts.user = users.name(user)
+      facts.user = users.known(user)
     }
     if asked.contains(.exe) { facts.exe = directory.executable }
     if asked.contains(.comm) { facts.comm = try? directory.command() }
@@ -224,17 +232,4 @@ package final class Roster {
     return facts
   }
 
-  private let users = UserNames()
-}
-
-/// Names of users, each looked up once.
-final class UserNames {
-  private var names: [UInt32: String] = [:]
-
-  func name(_ user: UInt32) -> String {
-    if let known = names[user] { return known }
-    let name = Host.userName(user)
-    names[user] = name
-    return name
-  }
 }

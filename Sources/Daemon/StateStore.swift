@@ -25,22 +25,20 @@ package struct StateStore: Sendable {
     package var startTime: UInt64
 
     package init(pid: Int32, startTime: UInt64) { (self.pid, self.startTime) = (pid, startTime) }
+    init(_ process: AlertProcess) { self.init(pid: process.pid, startTime: process.startTime) }
   }
 
   /// What was saved of detectors, handed out once each.
   package final class Remembered {
-    private var states: [Key: [UInt8]] = [:]
-    private var savedAt = Duration.zero
+    private var states: [Key: (state: [UInt8], savedAt: Duration)] = [:]
 
     package init() {}
 
-    init(_ states: [Key: [UInt8]], savedAt: Duration) { (self.states, self.savedAt) = (states, savedAt) }
-
     package var count: Int { states.count }
 
-    func state(of key: Key) -> (state: [UInt8], savedAt: Duration)? {
-      states.removeValue(forKey: key).map { ($0, savedAt) }
-    }
+    func keep(_ state: [UInt8], of key: Key, at time: Duration) { states[key] = (state, time) }
+
+    func state(of key: Key) -> (state: [UInt8], savedAt: Duration)? { states.removeValue(forKey: key) }
 
     /// Those who were not found again are not waited for.
     package func forget() { states = [:] }
@@ -97,16 +95,17 @@ extension StateStore {
       return bytes[position..<position + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
     guard let savedAt = number() else { throw .unknown(path: detectorsFile, reason: "it is cut off") }
-    var states: [Key: [UInt8]] = [:]
+    let remembered = Remembered()
     while position < bytes.count {
       guard let pid = number(), let start = number(), let count = number(), count <= bytes.count - position else {
         throw .unknown(path: detectorsFile, reason: "it is cut off")
       }
-      states[Key(pid: Int32(truncatingIfNeeded: pid), startTime: start)] = Array(
-        bytes[position..<position + Int(count)])
+      remembered.keep(
+        Array(bytes[position..<position + Int(count)]), of: Key(pid: Int32(truncatingIfNeeded: pid), startTime: start),
+        at: .nanoseconds(Int64(clamping: savedAt)))
       position += Int(count)
     }
-    return Remembered(states, savedAt: .nanoseconds(Int64(clamping: savedAt)))
+    return remembered
   }
 
   private func read(_ path: String) throws(StateError) -> [UInt8]? {
@@ -131,19 +130,22 @@ extension StateStore {
   private struct Alerts: Codable {
     var boot: String
     var book: AlertBook.Saved
+    var units: UnitLedger
   }
 
-  package func save(_ book: AlertBook.Saved, boot: String) throws(SystemCallError) {
-    try replace(alertsFile, with: Alerts(boot: boot, book: book))
+  package func save(_ book: AlertBook.Saved, _ units: UnitLedger, boot: String) throws(SystemCallError) {
+    try replace(alertsFile, with: Alerts(boot: boot, book: book, units: units))
   }
 
   /// What was told, and whether it was on this boot: of another one no process is left.
-  package func rememberedAlerts(boot: String) throws(StateError) -> (book: AlertBook.Saved, isThisBoot: Bool)? {
+  package func rememberedAlerts(
+    boot: String
+  ) throws(StateError) -> (book: AlertBook.Saved, units: UnitLedger, isThisBoot: Bool)? {
     guard let saved: Alerts = try decode(alertsFile) else { return nil }
     if saved.book.version != AlertBook.Saved.version {
       throw .unknown(path: alertsFile, reason: "version \(saved.book.version)")
     }
-    return (saved.book, saved.boot == boot)
+    return (saved.book, saved.units, saved.boot == boot)
   }
 
   package func save(_ silences: [Silence]) throws(SystemCallError) {

@@ -11,20 +11,17 @@ import Systemd
 /// Sends what is to be told, and keeps what could not be delivered.
 package final class Teller {
   package var configuration: Configuration
-  package private(set) var silences: [Silence] = []
   private let hooks: HookRunner
   private let host: String
   private var pending: [[(name: String, value: String)]] = []
   package private(set) var dropped = 0
   package private(set) var told: [AlertWord: Int] = [:]
   private var isJournalTold = false
-  /// Alerts that began while a silence held: nobody has heard of them.
-  private var swallowed: Set<String> = []
   /// So many entries wait for a journald that is away.
   private static let mostPending = 1000
 
-  package init(_ configuration: Configuration, hooks: HookRunner, silences: [Silence]) {
-    (self.configuration, self.hooks, self.silences) = (configuration, hooks, silences)
+  package init(_ configuration: Configuration, hooks: HookRunner) {
+    (self.configuration, self.hooks) = (configuration, hooks)
     host = Host.name
   }
 
@@ -34,15 +31,10 @@ package final class Teller {
   // MARK: Alerts
 
   package func tell(_ event: AlertEvent) {
-    var event = event
-    event.alert.isSilenced = event.word != .test && silences.contains { $0.covers(event.alert, at: WallClock.now) }
-    if event.alert.isSilenced {
-      if event.word == .alert { swallowed.insert(event.alert.id) }
-      if event.word == .resolved { swallowed.remove(event.alert.id) }
-      return
-    }
-    told[event.word, default: 0] += 1
     log(JournalEntry(event).fields)
+    // The journal keeps all of it; nobody is called.
+    if event.alert.isSilenced { return }
+    told[event.word, default: 0] += 1
     let json = event.json(host: host, now: WallClock.now, time: WallClock.rfc3339)
     for hook in configuration.hooks where hook.passes(event) {
       hooks.run(HookJob(hook, event, json: json))
@@ -50,33 +42,6 @@ package final class Teller {
   }
 
   package func tell(_ notice: Notice, of process: AlertProcess) { log(JournalEntry(notice, of: process).fields) }
-
-  package func isSilenced(_ alert: Alert) -> Bool { silences.contains { $0.covers(alert, at: WallClock.now) } }
-
-  /// - Returns: those that have ended.
-  package func dropOldSilences() -> [Silence] {
-    let now = WallClock.now
-    guard silences.contains(where: { $0.until <= now }) else { return [] }
-    defer { silences.removeAll { $0.until <= now } }
-    return silences.filter { $0.until <= now }
-  }
-
-  /// Of one subject the latest holds; one that has ended already takes it back.
-  /// - Returns: those that do not hold any more.
-  package func silence(_ silence: Silence) -> [Silence] {
-    let old = silences.filter { $0.subject == silence.subject }
-    silences.removeAll { $0.subject == silence.subject }
-    if silence.until > WallClock.now { silences.append(silence) }
-    return old
-  }
-
-  /// What goes on of what these have kept silent, now that somebody listens again: told as an alert where nobody has
-  /// heard of it yet, else as a reminder.
-  package func unsilenced(_ firing: [Alert], by ended: [Silence]) -> [AlertEvent] {
-    firing.filter { alert in
-      alert.type != .report && !isSilenced(alert) && ended.contains { $0.covers(alert, at: -.infinity) }
-    }.map { AlertEvent(swallowed.remove($0.id) == nil ? .reminder : .alert, $0) }
-  }
 
   // MARK: The log
 

@@ -152,10 +152,10 @@ extension [AlertEvent] {
     let told = before.alert(finding(), process(), at: .seconds(10))
     let bytes = try JSONEncoder().encode(before.saved)
     var book = AlertBook(seed: 77)
-    book.restore(try JSONDecoder().decode(AlertBook.Saved.self, from: bytes))
-    #expect(book.unconfirmed == [process()])
+    book.restore(try JSONDecoder().decode(AlertBook.Saved.self, from: bytes), at: .seconds(400))
     #expect(book.alert(finding(), process(), at: .seconds(500)).isEmpty)
-    #expect(book.unconfirmed.isEmpty)
+    // It was confirmed, so it is not over by itself.
+    #expect(book.endUnconfirmed(at: at(hour * 9)).isEmpty)
     #expect(book.firing[0].id == told[0].alert.id && book.firing[0].firstSeen == told[0].alert.firstSeen)
     #expect(book.end(finding(), process(), at: .seconds(600)).words == [.resolved])
   }
@@ -164,7 +164,7 @@ extension [AlertEvent] {
     var before = AlertBook()
     _ = before.alert(finding(), process(), at: .zero)
     var book = AlertBook()
-    book.restore(before.saved)
+    book.restore(before.saved, at: .zero)
     let events = book.exited(process(), at: at(.seconds(5)))
     #expect(events.words == [.resolved] && events[0].resolution == .exited)
   }
@@ -173,9 +173,34 @@ extension [AlertEvent] {
     var before = AlertBook()
     _ = before.alert(finding(), process(), at: .zero)
     var book = AlertBook()
-    book.restore(before.saved)
-    #expect(book.endUnconfirmed(since: .zero, at: at(hour * 5)).isEmpty)
-    #expect(book.endUnconfirmed(since: .zero, at: at(hour * 7)).words == [.resolved])
+    book.restore(before.saved, at: hour)
+    #expect(book.endUnconfirmed(at: at(hour * 6)).isEmpty)
+    #expect(book.endUnconfirmed(at: at(hour * 8)).words == [.resolved])
+  }
+
+  @Test func `keeps for hours what concerns a process that cannot be watched for now`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    _ = book.alert(finding(), process(5), at: .zero)
+    book.lost(process(), at: at(hour))
+    #expect(book.endUnconfirmed(at: at(hour * 6)).isEmpty && book.firing[0].members.count == 2)
+    // Of two it is the other one that goes on.
+    #expect(book.endUnconfirmed(at: at(hour * 8)).isEmpty && book.firing[0].members.map(\.process) == [process(5)])
+    book.lost(process(5), at: at(hour * 9))
+    #expect(book.update(finding(), of: process(5), count: 9, limits: limits, at: at(hour * 10)).isEmpty)
+    #expect(book.endUnconfirmed(at: at(hour * 24)).isEmpty && book.firing.count == 1)
+  }
+
+  @Test func `keeps the most urgent of many members in front`() throws {
+    var book = AlertBook()
+    var random = SystemRandomNumberGenerator()
+    for turn in 0..<2000 {
+      let left = Duration.seconds(Int64.random(in: 100_000...200_000, using: &random))
+      _ = book.update(
+        finding(left: left), of: process(Int32(turn % 100)), count: 1, limits: limits, at: at(.seconds(1)))
+    }
+    let left = try #require(book.firing.first).members.compactMap(\.finding.timeToLimit)
+    #expect(left.count == 100 && left == left.sorted())
   }
 
   @Test func `does not grow without end`() {
@@ -243,7 +268,7 @@ extension [AlertEvent] {
     _ = before.alert(finding("gone"), process(), at: hour * 100)
     _ = before.end(finding("gone"), process(), at: hour * 100)
     var book = AlertBook()
-    book.restore(before.saved, isThisBoot: false)
+    book.restore(before.saved, isThisBoot: false, at: .zero)
     #expect(book.saved.count == 1)
     #expect(book.exited(process(), at: at(.seconds(5))).words == [.resolved])
   }
@@ -310,6 +335,13 @@ extension [AlertEvent] {
     guard case .resolved? = run(&ledger, Array(repeating: [], count: 30)).first else { return #expect(Bool(false)) }
   }
 
+  @Test func `are known after a restart as they were before`() throws {
+    var before = UnitLedger()
+    #expect(run(&before, (0..<4).map { _ in left(5) }).isEmpty)
+    var ledger = try JSONDecoder().decode(UnitLedger.self, from: JSONEncoder().encode(before))
+    #expect(run(&ledger, [left(5)]).count == 1)
+  }
+
   @Test func `that keep what they opened at their start, or of which few leave any, do not leak`() {
     var pools = UnitLedger()
     #expect(run(&pools, (0..<50).map { _ in left(5, early: true) }).isEmpty)
@@ -333,5 +365,92 @@ extension [AlertEvent] {
     let alert = Alert(id: "x", type: .leak, firstSeen: 0, unit: "orders.service", members: [member])
     #expect(Silence(subject: subject, until: 100, reason: "", by: "").covers(alert, at: 99) == isCovered)
     #expect(!Silence(subject: subject, until: 100, reason: "", by: "").covers(alert, at: 100))
+  }
+
+  /// So long from the beginning of ``at(_:)``.
+  private func silence(_ span: Duration) -> Silence {
+    Silence(subject: "orders", until: at(span).wall, reason: "known", by: "me")
+  }
+
+  private func isQuiet(_ events: [AlertEvent]) -> Bool { events.allSatisfy(\.alert.isSilenced) }
+
+  @Test func `leaves what begins to the journal, and tells it when it ends`() throws {
+    var book = AlertBook()
+    book.silence(silence(hour), at: at(.zero))
+    let begun = book.alert(finding(left: hour / 12), process(), at: .seconds(60))
+    #expect(begun.words == [.alert] && isQuiet(begun) && begun[0].priority == 6)
+    #expect(JournalEntry(begun[0])["FDWATCH_SILENCED"] == "1")
+    #expect(book.update(finding(left: hour / 12), of: process(), count: 9, limits: limits, at: at(hour / 2)).isEmpty)
+    #expect(book.tick(at: at(hour / 2)).isEmpty && book.firing[0].isSilenced)
+    let told = book.tick(at: at(hour))
+    #expect(told.words == [.alert] && !isQuiet(told) && told[0].alert.id == begun[0].alert.id && told[0].priority == 2)
+    #expect(book.tick(at: at(hour + .seconds(1))).isEmpty && !book.firing[0].isSilenced)
+    #expect(!isQuiet(book.end(finding(), process(), at: hour * 2)))
+  }
+
+  @Test func `over a restart knows still who has heard of what`() throws {
+    var before = AlertBook()
+    before.silence(silence(hour), at: at(.zero))
+    _ = before.alert(finding(), process(), at: .seconds(60))
+    var book = AlertBook()
+    book.restore(try JSONDecoder().decode(AlertBook.Saved.self, from: JSONEncoder().encode(before.saved)), at: hour / 2)
+    book.silences = before.silences
+    #expect(book.tick(at: at(hour / 2)).isEmpty)
+    #expect(book.tick(at: at(hour)).words == [.alert])
+  }
+
+  @Test func `lets the end of what was told before be told, and keeps what it covers whole to itself`() {
+    var book = AlertBook()
+    #expect(!isQuiet(book.alert(finding(), process(), at: .zero)))
+    book.silence(silence(hour * 9), at: at(.zero))
+    let end = book.end(finding(), process(), at: hour)
+    #expect(end.words == [.resolved] && !isQuiet(end))
+    let whole = book.alert(finding("x"), process(), at: hour) + book.end(finding("x"), process(), at: hour)
+    #expect(whole.words == [.alert, .resolved] && isQuiet(whole))
+  }
+
+  @Test func `holds back what grew more urgent until it is taken back, and reminders`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    book.silence(silence(hour * 1000), at: at(.zero))
+    for turn in 1..<100 {
+      let left = turn < 50 ? hour * 48 : hour / 2
+      #expect(book.update(finding(left: left), of: process(), count: 9, limits: limits, at: at(hour * turn)).isEmpty)
+      #expect(book.tick(at: at(hour * turn)).isEmpty)
+    }
+    book.silence(silence(.zero), at: at(hour * 100))
+    #expect(book.activeSilences(at: at(hour * 100)).isEmpty)
+    #expect(book.tick(at: at(hour * 100)).words == [.escalated])
+    book.silence(silence(hour * 1000), at: at(hour * 100))
+    #expect(book.tick(at: at(hour * 101)).isEmpty)
+    book.silence(silence(.zero), at: at(hour * 102))
+    #expect(book.tick(at: at(hour * 102)).words == [.reminder])
+  }
+
+  @Test func `of a thousand leaks gives few entries, holds back no other alert, and gives few when it ends`() {
+    var book = AlertBook()
+    book.silence(silence(hour), at: at(.zero))
+    book.silences[0].subject = "batch-*"
+    let noted = (1...1000).flatMap { book.alert(finding(), process($0, unit: "batch-\($0).service"), at: .seconds(1)) }
+    #expect(noted.count == 20 && isQuiet(noted))
+    let loud = book.alert(finding(), process(5000), at: .seconds(2))
+    #expect(loud.words == [.alert] && !isQuiet(loud))
+    #expect(isQuiet(book.tick(at: at(.seconds(100)))))
+    let told = book.tick(at: at(hour))
+    #expect(told.count == 20 && told.allSatisfy { $0.word == .alert } && !told.contains { $0.alert.isSilenced })
+  }
+
+  @Test func `ends when its time has come by the clock on the wall, and holds again when that was wrong`() {
+    var book = AlertBook()
+    let day = 86400.0
+    func wrong(_ time: Duration, _ jump: Double) -> Moment { Moment(time: time, wall: at(time).wall + jump) }
+    book.silence(silence(hour), at: at(.zero))
+    _ = book.alert(finding(), process(), at: .seconds(1))
+    #expect(book.tick(at: wrong(.seconds(2), day)).words == [.alert])
+    #expect(book.activeSilences(at: wrong(.seconds(2), day)).isEmpty)
+    #expect(book.tick(at: at(.seconds(3))).isEmpty && book.firing[0].isSilenced)
+    // Behind by a day it holds, and is over when the clock is right again.
+    #expect(book.tick(at: wrong(.seconds(4), -day)).isEmpty && book.firing[0].isSilenced)
+    #expect(book.tick(at: at(hour)).words == [.reminder])
   }
 }

@@ -72,7 +72,7 @@ import Testing
       "late", subject: "late",
       of: AlertProcess(pid: 5, startTime: 6, command: "x\u{1b}", executable: nil, user: "root", unit: nil),
       at: Moment(time: .seconds(1), wall: 2))
-    try store.save(book.saved, boot: "a")
+    try store.save(book.saved, UnitLedger(), boot: "a")
     let same = try #require(try store.rememberedAlerts(boot: "a"))
     #expect(same.isThisBoot && same.book.count == 1)
     #expect(try store.rememberedAlerts(boot: "b")?.isThisBoot == false)
@@ -82,10 +82,10 @@ import Testing
       #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
     }
     try rewrite("alerts.json") { _ in
-      Data(String(decoding: whole, as: UTF8.self).replacing("\"version\":1", with: "\"version\":2").utf8)
+      Data(String(decoding: whole, as: UTF8.self).replacing("\"version\":2", with: "\"version\":3").utf8)
     }
     let error = #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
-    #expect(error?.description.contains("version 2") == true)
+    #expect(error?.description.contains("version 3") == true)
   }
 
   @Test func `of silences is the same again`() throws {
