@@ -21,6 +21,23 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     #expect(try host.statusTable().contains("init.scope"))
   }
 
+  @Test func `is bound by the limits of its unit`() throws {
+    #expect(
+      try container.output(of: "systemctl", "show", "--property=MemoryMax,OOMScoreAdjust,TasksMax", "fdwatch")
+        == "MemoryMax=67108864\nTasksMax=64\nOOMScoreAdjust=-200\n")
+    let limits = try container.output(of: "cat", "/proc/\(host.status().pid)/limits").split(separator: "\n")
+    let open = try #require(limits.first { $0.hasPrefix("Max open files") }).split(separator: " ")
+    // As the unit says, or what there is where that is less.
+    #expect(Int(open[3]).map { $0 > 1024 && $0 <= 65536 } == true && open[3] == open[4], "\(open)")
+  }
+
+  @Test(.enabled(if: Self.mayOutliveOthers, "needs CAP_SYS_RESOURCE, as who sets oom_score_adj below 0 does"))
+  func `goes later than others where memory runs short`() throws {
+    #expect(try container.output(of: "cat", "/proc/\(host.status().pid)/oom_score_adj") == "-200\n")
+  }
+
+  private static let mayOutliveOthers = Machine.canRun("sh", "-c", "echo -200 > /proc/self/oom_score_adj")
+
   @Test func `tells of a leak in the log of the service that leaks`() throws {
     let alert = try host.alert(of: "leaky.service")
     #expect(alert["OBJECT_SYSTEMD_UNIT"] == "leaky.service")

@@ -74,39 +74,45 @@ import Testing
     #expect(!daemon.said.contains("takes no more"))
   }
 
-  @Test func `among processes that come and go keeps its own descriptors`() throws {
-    let place = try RunningDaemon.Place()
-    try place.configure(RunningDaemon.watching("dt-storm"))
-    try FileManager.default.createSymbolicLink(
-      atPath: place.path + "/dt-storm", withDestinationPath: try #require(path(of: "sleep")))
-    let daemon = try RunningDaemon(place)
-    try daemon.waitUntilItListens()
-    try daemon.eventually { try daemon.metric("fdwatch_host_file_handles") != nil }
-    let before = try #require(try daemon.metric("process_open_fds"))
-    // Most are gone before anybody looks, some are looked at and gone, some are looked at.
-    let storm = try ChildProcess([
-      "sh", "-c",
-      """
-      i=0
-      while [ $i -lt 3000 ]; do
-        /bin/true
-        [ $((i % 10)) = 0 ] && \(place.path)/dt-storm 1 &
-        i=$((i + 1))
-      done
-      wait
-      echo done
-      """,
-    ])
-    #expect(try storm.readLine() == "done")
-    for _ in 0..<500 { #expect(try daemon.get("/healthz") == "ok\n") }
-    #expect(try daemon.metric("fdwatch_polls_total") ?? 0 > 0)
-    try daemon.eventually {
-      try daemon.status["watched"] as? Int == 0 && daemon.metric("process_open_fds") == before
-    }
+  @Test(.enabled(if: MemoryGroup.isUsable, "needs root and the memory controller of cgroup v1"))
+  func `keeps to the memory that its unit gives it, with many descriptors to follow`() throws {
+    let group = try MemoryGroup(limit: 64 << 20)
+    let children = try (0..<6).map { _ in try child(named: "dt-large") }
+    for child in children { try child.open("eventfd", 15_000) }
+    let leaking = try leakingChild(named: "dt-large")
+    let daemon = try RunningDaemon(RunningDaemon.watching("dt-large"), launcher: group.launcher)
+    try daemon.waitFor("dt-large[\(leaking.pid)] leaks eventfd")
+    #expect(try daemon.metric("fdwatch_open_descriptors{unit=\"\"}") ?? 0 > 90_000)
+    #expect(try group.kills == 0)
     #expect(try daemon.terminate().status == .exited(0))
   }
+}
 
-  private func path(of program: String) -> String? {
-    ["/usr/bin/", "/bin/"].map { $0 + program }.first { FileManager.default.fileExists(atPath: $0) }
+/// A cgroup with a limit of memory. Removed with this object.
+private final class MemoryGroup {
+  private static let root = "/sys/fs/cgroup/memory"
+  private let path = "\(root)/fdwatch-test-\(UUID().uuidString)"
+
+  static var isUsable: Bool { Machine.isRoot && (try? MemoryGroup(limit: 1 << 30)) != nil }
+
+  init(limit: Int) throws {
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    let file = try FileHandle(forWritingTo: URL(filePath: path + "/memory.limit_in_bytes"))
+    try file.write(contentsOf: Data("\(limit)".utf8))
+    try file.close()
+  }
+
+  deinit { unsafe rmdir(path) }
+
+  /// Runs a command in it.
+  var launcher: [String] { ["sh", "-c", "echo $$ > \(path)/cgroup.procs && exec \"$0\" \"$@\""] }
+
+  /// How many the kernel has killed for want of memory.
+  var kills: Int {
+    get throws {
+      let text = try String(contentsOfFile: path + "/memory.oom_control", encoding: .utf8)
+      let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("oom_kill ") })
+      return try #require(Int(line.split(separator: " ")[1]))
+    }
   }
 }
