@@ -58,6 +58,28 @@ extension `The service` {
     try container.shell("rm /run/systemd/system/fdwatch.service.d/watchdog.conf; systemctl daemon-reload")
   }
 
+  /// A connection that nobody takes starts the service again and again, and so does a datagram that nobody reads.
+  @Test func `does not start for ever where its configuration is refused, and starts when it is mended`() throws {
+    let bad = "/etc/fdwatch/fdwatch.d/20-bad.toml"
+    try container.shell("printf 'interval = 0\n' >\(bad); systemctl restart fdwatch.service || true")
+    _ = try container.run(["curl", "--max-time", "1", "--unix-socket", "/run/fdwatch/fdwatch.sock", "http://x/"])
+    _ = try container.run(["logger", "--udp", "--socket", "/run/fdwatch/report.sock", "unclosed"])
+    // systemd gives up: see systemd.socket(5), "TriggerLimitBurst=".
+    try host.eventually("nobody starts it any more") {
+      try container.run(["systemctl", "is-failed", "fdwatch-report.socket"]).output == "failed\n"
+    }
+    #expect(try container.run(["systemctl", "is-failed", "fdwatch.service"]).output == "failed\n")
+    let told = try host.entries("_SYSTEMD_UNIT=fdwatch.service", "_TRANSPORT=stdout").compactMap { $0["MESSAGE"] }
+    #expect(told.last?.contains("\(bad):1:12: interval") == true, "\(told.last ?? "")")
+
+    // The limit holds for two seconds: no administrator is that quick.
+    try container.shell("rm \(bad); sleep 2; systemctl start fdwatch.service")
+    for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket"] {
+      #expect(try container.output(of: "systemctl", "is-active", unit) == "active\n")
+    }
+    #expect(try host.get("/healthz") == "ok\n")
+  }
+
   @Test func `is started by who asks it or reports to it`() throws {
     func isActive() throws -> Bool {
       try container.run(["systemctl", "is-active", "fdwatch.service"]).output == "active\n"
