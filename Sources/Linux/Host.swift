@@ -58,6 +58,9 @@ package enum Host {
   /// Who writes where nobody reads is told by an error, and not ended by a signal. See pipe(7).
   package static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
+  /// Gives back to the kernel what was freed. See malloc_trim(3).
+  package static func returnFreedMemory() { fdwatch_return_freed_memory() }
+
   /// Stops this process as Ctrl-Z would have, until it is continued.
   package static func stop() { raise(SIGSTOP) }
 

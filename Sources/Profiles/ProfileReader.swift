@@ -28,6 +28,8 @@ struct FileVersion: Sendable, Equatable {
 /// What turns addresses of a process into frames.
 package protocol ProfileSymbolizer: Sendable {
   func frames(of location: Profile.Location, in mappings: [Profile.Mapping]) -> [Profile.Frame]
+  /// Lets go of what it has open, after a profile: the next one has mostly the same addresses.
+  func close()
 }
 
 struct ProfileReader: Sendable {
@@ -42,6 +44,7 @@ struct ProfileReader: Sendable {
     do throws(PprofError) {
       let profile = try Profile(decoding: bytes, limits: limits)
       let index = profile.countIndex
+      defer { symbolizer?.close() }
       let stacks = profile.stackCounts(index) { symbolizer?.frames(of: $0, in: profile.mappings) ?? [] }
       let snapshot = ProfileSnapshot(
         name: name, isWitness: isWitness,

@@ -138,6 +138,7 @@ struct TableReading: Sendable {
     taken = began + (Instant.now - began) / 2
     let mappings = try Mappings(of: pid)
     var names: [UInt64: [String]] = [:]
+    defer { symbolizer.close() }
     for profile in snapshot.profiles where !profile.groups.isEmpty {
       snapshots.append(
         ProfileSnapshot(name: profile.name, stacks: Self.stacks(of: profile, mappings, symbolizer, &names)))

@@ -8,7 +8,8 @@ import Linux
 import Pprof
 import Synchronization
 
-/// Names the addresses of one process. What it has read it keeps, for as long as it lives.
+/// Names the addresses of one process. Names that it has found it keeps, for as long as it lives; files until
+/// ``close()``, for what is read of them takes megabytes.
 ///
 /// Files are looked up as the process sees them (`/proc/<pid>/root`), only regular ones are opened, and only one with the
 /// build id that the profile tells is believed.
@@ -63,6 +64,16 @@ package final class Symbolizer: Sendable {
       }
       return state.jit?.name(at: address).map { [Profile.Frame(function: $0)] } ?? []
     }
+  }
+
+  /// Closes the files. What was found in them is known still.
+  package func close() {
+    let wasOpen = state.withLock { state in
+      defer { state.files = [:] }
+      return !state.files.isEmpty
+    }
+    // Of many small pieces, which the allocator would keep.
+    if wasOpen { Host.returnFreedMemory() }
   }
 
   private func file(_ mapping: Profile.Mapping, _ state: inout State) -> ELFFile? {

@@ -40,6 +40,9 @@ void fdwatch_raise_descriptor_limit(void);
 /// Our own soft RLIMIT_NOFILE.
 uint64_t fdwatch_descriptor_limit(void);
 
+/// malloc_trim(3), where the C library has it.
+void fdwatch_return_freed_memory(void);
+
 /// Whether the thread's effective set has the capability of that number: capget(2) has no wrapper in glibc.
 int fdwatch_has_capability(int number);
 
