@@ -233,10 +233,27 @@ extension AlertBook {
     entry.unconfirmed[member.process.pid] = nil
     entry.alert.take(member)
     entry.alert.isSilenced = isSilenced(entry.alert, at: moment)
-    let event = news(of: &entry, at: moment)
+    var event = news(of: &entry, at: moment)
+    if type == .leak, event?.word == .alert, let other = inStep(with: member, of: cause) {
+      event?.alert.members[0].finding.evidence.append(
+        "It grows in step with alert \(other.id), \(other.what): they may have one cause.")
+    }
     entries[cause] = entry
     forgetOld()
     return told(event.map { [$0] } ?? [], at: moment)
+  }
+
+  /// Another leak of the same process, of as many, or of two for each: whoever forgets an event loop leaves an epoll, an
+  /// eventfd and both ends of a pipe.
+  private func inStep(with member: AlertMember, of cause: Cause) -> Alert? {
+    let leaked = Double(member.finding.leaked)
+    return entries.lazy.filter { $0.key.type == .leak && $0.key.owner == cause.owner && $0.value.isFiring }
+      .map(\.value.alert).filter { alert in
+        alert.members.contains { other in
+          other.process.pid == member.process.pid
+            && [0.5, 1, 2].contains { abs(Double(other.finding.leaked) * $0 - leaked) <= max(2, leaked / 10) }
+        }
+      }.min { $0.firstSeen < $1.firstSeen }
   }
 
   /// What there is to tell of an alert that goes on.

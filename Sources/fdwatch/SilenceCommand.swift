@@ -12,7 +12,8 @@ struct SilenceCommand: ParsableCommand {
     commandName: "silence",
     abstract: "Keep the alerts of a unit silent for a while.",
     discussion: """
-      They are still shown by fdwatch status. When the time is over, what goes on is told.
+      They are still shown by fdwatch status, and stand in the journal with priority 6; no hook runs. When the time is \
+      over, what goes on is told. The end of what was told before is told at once.
 
       Examples:
         fdwatch silence orders.service --for 7d --reason "known, #4711"

@@ -72,6 +72,23 @@ extension [AlertEvent] {
     #expect(Set(book.firing.map(\.id)).count == 5)
   }
 
+  @Test func `that grows in step with another of its process says so`() throws {
+    var book = AlertBook()
+    let first = try #require(book.alert(finding("a", leaked: 60), process(), at: .zero).first)
+    func evidence(_ leaked: Int, _ process: AlertProcess) throws -> String? {
+      let told = book.alert(finding("b\(leaked)", leaked: leaked), process, at: .seconds(9))
+      return try #require(told.first?.alert.worst).finding.evidence.last
+    }
+    for leaked in [31, 57, 62, 118] {
+      #expect(
+        try evidence(leaked, process())
+          == "It grows in step with alert \(first.alert.id), tcp a: they may have one cause.")
+      _ = book.end(finding("b\(leaked)"), process(), at: .seconds(9))
+    }
+    #expect(try evidence(90, process()) == "First.")
+    #expect(try evidence(60, process(5)) == "First.", "another process")
+  }
+
   @Test func `is escalated once for each band of urgency`() {
     var book = AlertBook()
     #expect(book.alert(finding(left: hour * 48), process(), at: .zero)[0].priority == 4)
