@@ -39,6 +39,19 @@ package struct HookJob: Sendable {
     }
   }
 
+  /// One that an earlier daemon has not come to.
+  init(_ saved: SavedRun, _ hook: HookSettings) {
+    (self.hook, word, id) = (hook, saved.word, saved.id)
+    (environment, input, attempts) = (saved.environment, Array(saved.input.utf8), saved.attempts)
+  }
+
+  /// What is to be known of it to run it later.
+  var saved: SavedRun {
+    SavedRun(
+      hook: hook.name, word: word, id: id, environment: environment, input: String(decoding: input, as: UTF8.self),
+      attempts: attempts)
+  }
+
   package var arguments: [String] {
     switch hook.action {
     case .command(let words): words + [word, id]
@@ -46,6 +59,16 @@ package struct HookJob: Sendable {
     case .unit(let template): [template]
     }
   }
+}
+
+/// A run that is kept over a restart. The hook is the one that has its name then.
+package struct SavedRun: Sendable, Equatable, Codable {
+  var hook: String
+  var word: String
+  var id: String
+  var environment: [String]
+  var input: String
+  var attempts: Int
 }
 
 /// How a run came out.
@@ -180,19 +203,27 @@ final class TransientRun: HookRun {
       service.timeout = job.hook.timeout
       try bus.start(service)
     } catch {
-      // A manager that executes itself anew is back in a moment. One that did not answer in time may have started it.
-      if case .unreachable = error { throw HookFailure(reason: "\(error)", isTemporary: true) }
-      throw HookFailure(reason: "\(error)")
+      switch error {
+      // A manager that executes itself anew, or that is busy, is back in a moment.
+      case .unreachable, .timedOut(call: "connect", unit: _): throw HookFailure(reason: "\(error)", isTemporary: true)
+      // It may have started it all the same: that shows.
+      case .timedOut where isOurs, .failed where isOurs: isUncertain = true
+      default: throw HookFailure(reason: "\(error)")
+      }
     }
   }
 
   private let isOurs: Bool
+  /// Whether it has been started is not known.
+  private var isUncertain = false
 
   func result(at now: Instant) -> HookResult? {
     // A unit that somebody else has written lives as long as it likes.
     if !isOurs { return .delivered }
     do throws(BusError) {
       let outcome = try bus.state(of: name).outcome
+      if isUncertain, outcome == .gone { return .tryAgain }
+      isUncertain = false
       if outcome == .running { return now < deadline ? nil : .failed("the service manager does not end it") }
       try bus.collect(name)
       switch outcome {
@@ -203,6 +234,7 @@ final class TransientRun: HookRun {
       case .gone, .running: return .failed("its unit \(name) is gone")
       }
     } catch {
+      if isUncertain, error.isNoSuchUnit { return .tryAgain }
       return now < deadline ? nil : .failed("\(error)")
     }
   }

@@ -27,7 +27,7 @@ package final class HookRunner: Sendable {
     var tallies: [String: Tally] = [:]
     var running = 0
     /// To be tried again.
-    var later = 0
+    var later: [HookJob] = []
     var isEnding = false
   }
 
@@ -80,8 +80,8 @@ package final class HookRunner: Sendable {
   /// Whether all that was queued has been run.
   package var isIdle: Bool { state.withLock { $0.running == 0 && $0.waiting.values.allSatisfy(\.isEmpty) } }
 
-  /// Runs that have not begun, or are to be tried again: they are lost when the daemon ends.
-  package var unfinished: Int { state.withLock { $0.later + $0.waiting.values.reduce(0) { $0 + $1.count } } }
+  /// Runs that have not begun, or are to be tried again.
+  package var unfinished: [HookJob] { state.withLock { $0.later + $0.waiting.values.joined() } }
 
   /// The thread ends. What it has started goes on without it.
   package func end() {
@@ -106,7 +106,8 @@ package final class HookRunner: Sendable {
       let now = Instant.now
       left?.collect(bus, at: now)
       for entry in later where entry.due <= now {
-        state.withLock { $0.waiting[entry.job.hook.name, default: []].append(entry.job) }
+        // Before what has been said of its alert since.
+        state.withLock { $0.waiting[entry.job.hook.name, default: []].insert(entry.job, at: 0) }
       }
       later.removeAll { $0.due <= now }
       var unfinished: [Running] = []
@@ -121,7 +122,7 @@ package final class HookRunner: Sendable {
       }
       running = unfinished
       // After those that are over have made room: who waits for it then waits for one that runs, and is looked after.
-      while let job = next(running) {
+      while let job = next(running, later.map(\.job)) {
         number += 1
         switch start(job, number, bus) {
         case .running(let run): running.append(Running(job: job, run: run))
@@ -132,7 +133,7 @@ package final class HookRunner: Sendable {
       let isEnding = state.withLock { state in
         // What is to be tried again in a while is not waited for.
         state.running = running.count
-        state.later = later.count
+        state.later = later.map(\.job)
         return state.isEnding
       }
       if isEnding { return }
@@ -144,13 +145,19 @@ package final class HookRunner: Sendable {
     }
   }
 
-  private func next(_ running: [Running]) -> HookJob? {
-    state.withLock { state -> HookJob? in
+  /// What is to be run now. Of one alert a hook is told one thing after the other: the end of it not before its beginning,
+  /// which is to be tried again.
+  private func next(_ running: [Running], _ later: [HookJob]) -> HookJob? {
+    let before = running.map(\.job) + later
+    return state.withLock { state -> HookJob? in
       for (name, jobs) in state.waiting {
-        guard let job = jobs.first, running.count(where: { $0.job.hook.name == name }) < job.hook.concurrency else {
-          continue
-        }
-        state.waiting[name]?.removeFirst()
+        guard
+          let index = jobs.indices.first(where: { index in
+            !(before + jobs[..<index]).contains { $0.hook.name == name && $0.id == jobs[index].id }
+          }), running.count(where: { $0.job.hook.name == name }) < jobs[index].hook.concurrency
+        else { continue }
+        let job = jobs[index]
+        state.waiting[name]?.remove(at: index)
         // Not idle until the thread has said how it came out.
         state.running += 1
         return job

@@ -10,11 +10,15 @@ package final class UserNames: Sendable {
     var names: [UInt32: String] = [:]
     /// A look-up has begun and not ended.
     var isBusy = false
+    /// Where the last one took its time, the next ones are not waited for: a start with many users would be late.
+    var mayWaitFrom = Instant.now
   }
 
   private let state = Mutex(State())
   private let lookUp: @Sendable (UInt32) -> String
   private let patience: Duration
+  /// From that on it is slow, and for so long after that nobody waits.
+  private static let (slow, rest) = (Duration.milliseconds(20), Duration.seconds(5))
 
   /// - Parameters:
   ///   - patience: so long an answer is waited for, once.
@@ -29,9 +33,10 @@ package final class UserNames: Sendable {
 
   /// The name, or `nil` while it is not known: to ask again is worth a try.
   package func known(_ user: UInt32) -> String? {
-    let (name, isFree) = state.withLock { state in
+    let began = Instant.now
+    let (name, isFree, mayWait) = state.withLock { state in
       defer { if state.names[user] == nil { state.isBusy = true } }
-      return (state.names[user], !state.isBusy)
+      return (state.names[user], !state.isBusy, began >= state.mayWaitFrom)
     }
     guard name == nil, isFree else { return name }
     // Without a descriptor for the bell there is no wait.
@@ -49,8 +54,11 @@ package final class UserNames: Sendable {
       state.withLock { $0.isBusy = false }
       return nil
     }
-    bell?.wait(until: .now + patience)
-    return state.withLock { $0.names[user] }
+    if mayWait { bell?.wait(until: began + patience) }
+    return state.withLock { state in
+      if mayWait, Instant.now - began > Self.slow { state.mayWaitFrom = .now + Self.rest }
+      return state.names[user]
+    }
   }
 
   /// The name, or the number where that is not known.

@@ -30,8 +30,10 @@ extension Unicode.Scalar {
     switch value {
     case 0..<0x20, 0x5c, 0x7f..<0xa0: true
     // Marks of direction, joiners, separators, and the byte order mark: nothing to see, much to hide behind.
+    // Nor what no text may hold: D-Bus refuses it, and with it a whole message.
+    case 0xfdd0...0xfdef: true
     case 0xad, 0x61c, 0x180e, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff: true
-    default: false
+    default: value & 0xfffe == 0xfffe
     }
   }
 }

@@ -3,6 +3,7 @@
 
 import CSystemd
 import Glibc
+import Linux
 
 /// Looks through a unit's own log for what programs say when they run out of descriptors, or drop one unclosed.
 package struct JournalReader: Sendable {
@@ -23,6 +24,8 @@ package struct JournalReader: Sendable {
   /// A busy log is not read to its end.
   private static let mostEntries = 2000
   private static let longest = 300
+  /// Whoever asks has other things to do than to wait for a slow disk.
+  private static let patience = Duration.milliseconds(300)
 
   /// The latest lines that hold one of the words, oldest first; none where the journal cannot be read.
   /// - Parameters:
@@ -46,7 +49,9 @@ package struct JournalReader: Sendable {
     else { return [] }
     let oldest = UInt64(max(0, since) * 1e6)
     var found: [String] = []
+    let deadline = Instant.now + Self.patience
     for _ in 0..<Self.mostEntries where found.count < most {
+      if Instant.now > deadline { break }
       guard unsafe sd_journal_previous(journal) > 0 else { break }
       var time: UInt64 = 0
       guard unsafe sd_journal_get_realtime_usec(journal, &time) >= 0, time >= oldest else { break }

@@ -61,6 +61,14 @@ import Testing
     #expect(runner.tallies["hook"]?.results == ["tryagain": 2, "delivered": 1])
   }
 
+  @Test func `that is to be tried again comes before what was said of its alert since`() throws {
+    run(
+      "echo x >> \(directory.path)/tries; [ $(wc -l < \(directory.path)/tries) -ge 2 ] || exit 75; echo begins"
+    ) { $0.concurrency = 3 }
+    run("echo ends") { $0.concurrency = 3 }
+    #expect(try finish(3).map(\.text) == ["begins", "ends"])
+  }
+
   @Test func `is given up in the end`() throws {
     run("exit 75")
     let notes = try finish(6)

@@ -26,6 +26,12 @@ import Testing
     }
   }
 
+  /// D-Bus refuses a message that holds one.
+  @Test func `holds no noncharacter`() {
+    let bytes: [UInt8] = [0xef, 0xbf, 0xbe, 0x61, 0xef, 0xb7, 0x90, 0xf4, 0x8f, 0xbf, 0xbf]
+    #expect(String(decoding: bytes, as: UTF8.self).printable == "\\u{fffe}a\\u{fdd0}\\u{10ffff}")
+  }
+
   @Test func `tells an escape from a backslash that was there`() {
     #expect("\n".printable != "\\n".printable)
   }
