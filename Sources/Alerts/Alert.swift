@@ -120,6 +120,14 @@ extension Alert {
     }
   }
 
+  /// Whether it speaks of this finding of this process, whatever that was called then.
+  func hasMember(_ member: AlertMember) -> Bool {
+    members.contains {
+      $0.process.pid == member.process.pid && $0.process.startTime == member.process.startTime
+        && $0.finding.id == member.finding.id && $0.finding.kind == member.finding.kind
+    }
+  }
+
   /// Adds a member, or what is new of one. They stay in their order.
   mutating func take(_ member: AlertMember) {
     if let index = members.firstIndex(where: { $0.process.pid == member.process.pid }) {

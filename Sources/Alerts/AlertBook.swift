@@ -90,6 +90,8 @@ package struct AlertBook: Sendable {
     /// By pid: since when no detector has confirmed a member. See ``confirmSpan``.
     var unconfirmed: [Int32: Duration] = [:]
     var heard = Heard.nobody
+    /// Whether it was told by its name, and not only summed up with others.
+    var isNamed = false
     var hasStack = false
     var isFiring: Bool { endedAt == nil }
   }
@@ -160,8 +162,7 @@ extension AlertBook {
     _ subject: String, of process: AlertProcess?, owner: String, text: String, at moment: Moment
   ) -> [AlertEvent] {
     let cause = Cause(type: .limit, owner: process?.unit ?? owner, subject: subject)
-    entries[cause]?.alert.text = text
-    return remove(cause, .closed, at: moment) { $0.process.pid == process?.pid ?? 0 }
+    return remove(cause, .closed, text: text, at: moment) { $0.process.pid == process?.pid ?? 0 }
   }
 
   /// A process's own word. It is over at once: it is told, and not waited for. Many of one cause are one alert, with the
@@ -183,10 +184,33 @@ extension AlertBook {
     return fire(cause, .report, member, text: text, routing, at: moment)
   }
 
-  /// A process has exited: what its detector has not ended ends with it. A report was over when it was told.
+  /// Processes have exited: what their detectors have not ended ends with them. A report was over when it was told.
+  package mutating func exited(_ processes: [AlertProcess], at moment: Moment) -> [AlertEvent] {
+    let gone = Dictionary(processes.map { ($0.pid, $0.startTime) }, uniquingKeysWith: { a, _ in a })
+    return entries.keys.filter { entries[$0]?.isFiring == true }.flatMap { cause in
+      remove(cause, .exited, at: moment) { gone[$0.process.pid] == $0.process.startTime }
+    }
+  }
+
   package mutating func exited(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
-    entries.keys.filter { entries[$0]?.isFiring == true }.flatMap { cause in
-      remove(cause, .exited, at: moment) { $0.process.pid == process.pid && $0.process.startTime == process.startTime }
+    exited([process], at: moment)
+  }
+
+  /// A process is nobody's business any more: its alerts end without a word.
+  package mutating func forget(_ process: AlertProcess, at moment: Moment) {
+    for cause in entries.keys {
+      _ = remove(cause, .exited, at: moment) {
+        $0.process.pid == process.pid && $0.process.startTime == process.startTime
+      }
+    }
+  }
+
+  /// A finding is a part of another one now: its class was joined with that one's.
+  package mutating func merged(_ finding: Finding, of process: AlertProcess, at moment: Moment) -> [AlertEvent] {
+    entries.keys.filter { $0.type == .leak && entries[$0]?.isFiring == true }.flatMap { cause in
+      remove(cause, .merged, at: moment) {
+        $0.process.pid == process.pid && $0.process.startTime == process.startTime && $0.finding.id == finding.id
+      }
     }
   }
 
@@ -203,7 +227,10 @@ extension AlertBook {
     entries.filter { $0.key.type == .limit && $0.key.subject == subject && $0.value.isFiring }.map(\.key.owner)
   }
 
-  private func owner(of process: AlertProcess) -> String { process.unit ?? "\(process.pid)-\(process.startTime)" }
+  /// Of one that is not known any more its user is: whoever lets a thousand processes report has one name for all.
+  private func owner(of process: AlertProcess) -> String {
+    process.unit ?? (process.startTime == 0 ? "user \(process.user)" : "\(process.pid)-\(process.startTime)")
+  }
 
   private func cause(of finding: Finding, _ process: AlertProcess) -> Cause {
     Cause(type: .leak, owner: owner(of: process), subject: "\(finding.kind.rawValue) \(finding.target ?? "")")
@@ -216,8 +243,9 @@ extension AlertBook {
   private mutating func fire(
     _ cause: Cause, _ type: AlertType, _ member: AlertMember, text: String?, _ routing: AlertRouting, at moment: Moment
   ) -> [AlertEvent] {
+    let key = type == .leak ? relabelled(cause, member) : cause
     // Taken out, so that its members are changed in their place.
-    var entry = entries.removeValue(forKey: cause) ?? newEntry(type, member.process.unit, at: moment)
+    var entry = entries.removeValue(forKey: key) ?? newEntry(type, member.process.unit, at: moment)
     if let ended = entry.endedAt {
       if moment.time - ended > Self.returnSpan {
         entry = newEntry(type, member.process.unit, at: moment)
@@ -225,7 +253,7 @@ extension AlertBook {
         entry.returns += 1
         entry.endedAt = nil
         entry.alert.members = []
-        if entry.returns <= Self.mostReturns { entry.heard = .nobody }
+        if entry.returns <= Self.mostReturns, type != .report { entry.heard = .nobody }
       }
     }
     entry.alert.text = text ?? entry.alert.text
@@ -234,13 +262,33 @@ extension AlertBook {
     entry.alert.take(member)
     entry.alert.isSilenced = isSilenced(entry.alert, at: moment)
     var event = news(of: &entry, at: moment)
-    if type == .leak, event?.word == .alert, let other = inStep(with: member, of: cause) {
+    if type == .leak, event?.word == .alert, let other = inStep(with: member, of: key) {
       event?.alert.members[0].finding.evidence.append(
         "It grows in step with alert \(other.id), \(other.what): they may have one cause.")
     }
-    entries[cause] = entry
+    let events = told(event.map { [$0] } ?? [], at: moment)
+    if !events.isEmpty { entry.isNamed = true }
+    entries[key] = entry
     forgetOld()
-    return told(event.map { [$0] } ?? [], at: moment)
+    return events
+  }
+
+  /// The key of a leak's alert. The more targets its class has seen, the wider is what it is called by; it is the same leak
+  /// all the same, and takes its alert along to the new name.
+  private mutating func relabelled(_ cause: Cause, _ member: AlertMember) -> Cause {
+    // What is said of a unit has no finding of its own.
+    if member.process.pid == 0 { return cause }
+    if let entry = entries[cause], entry.alert.hasMember(member) { return cause }
+    guard
+      let known = entries.first(where: {
+        $0.key.owner == cause.owner && $0.key.type == .leak && $0.value.isFiring && $0.value.alert.hasMember(member)
+      })
+    else { return cause }
+    if entries[cause]?.isFiring == true { return known.key }
+    entries[known.key] = nil
+    entries[cause] = known.value
+    revision += 1
+    return cause
   }
 
   /// Another leak of the same process, of as many, or of two for each: whoever forgets an event loop leaves an epoll, an
@@ -296,11 +344,13 @@ extension AlertBook {
   private mutating func withdraw(
     _ process: AlertProcess, _ finding: Finding, _ how: Resolution, at moment: Moment
   ) -> [AlertEvent] {
-    remove(cause(of: finding, process), how, at: moment) { $0.process.pid == process.pid }
+    let member = AlertMember(process: process, finding: finding, count: 0, limits: Limits(soft: 0, hard: 0))
+    let key = relabelled(cause(of: finding, process), member)
+    return remove(key, how, at: moment) { $0.process.pid == process.pid }
   }
 
   private mutating func remove(
-    _ cause: Cause, _ how: Resolution, at moment: Moment, where isGone: (AlertMember) -> Bool
+    _ cause: Cause, _ how: Resolution, text: String? = nil, at moment: Moment, where isGone: (AlertMember) -> Bool
   ) -> [AlertEvent] {
     guard var entry = entries[cause], entry.isFiring, entry.alert.members.contains(where: isGone) else { return [] }
     revision += 1
@@ -312,13 +362,20 @@ extension AlertBook {
       entries[cause] = entry
       return []
     }
+    // When the next reminder is due stays: what comes back is reminded of as though it had never been away.
     entry.endedAt = moment.time
-    entry.nextReminder = nil
     entry.alert.isSilenced = entry.heard < .everybody
+    entry.alert.text = text ?? entry.alert.text
     entries[cause] = entry
     // What flaps is told when it stays away: by `tick`.
-    guard entry.heard > .nobody, entry.returns <= Self.mostReturns, cause.type != .report else { return [] }
-    return told([AlertEvent(.resolved, entry.alert, resolution: how)], at: moment)
+    guard entry.returns <= Self.mostReturns, cause.type != .report else { return [] }
+    return end(of: entry, how)
+  }
+
+  /// To be told without regard to the limit, for beginnings keep to it: whoever has opened a ticket closes it. What was only
+  /// summed up ends without a word.
+  private func end(of entry: Entry, _ how: Resolution) -> [AlertEvent] {
+    entry.isNamed ? [AlertEvent(.resolved, entry.alert, resolution: how)] : []
   }
 
   private mutating func forgetOld() {
@@ -357,10 +414,9 @@ extension AlertBook {
     for (cause, var entry) in entries {
       if let ended = entry.endedAt {
         guard moment.time - ended > Self.returnSpan else { continue }
-        if entry.returns > Self.mostReturns, cause.type != .report {
-          events += told([AlertEvent(.resolved, entry.alert, resolution: .closed)], at: moment)
-        }
+        if entry.returns > Self.mostReturns, cause.type != .report { events += end(of: entry, .closed) }
         entries[cause] = nil
+        revision += 1
       } else if entry.alert.type == .report {
         // Nothing more was reported for a while.
         if let due = entry.nextReminder, moment.time < due { continue }
@@ -380,8 +436,10 @@ extension AlertBook {
           event = AlertEvent(.reminder, entry.alert)
         }
         guard let event else { continue }
+        let passed = told([event], at: moment)
+        if !passed.isEmpty { entry.isNamed = true }
         entries[cause] = entry
-        events += told([event], at: moment)
+        events += passed
       }
     }
     return events + summary(at: moment)
@@ -413,11 +471,24 @@ extension AlertBook {
   /// Keeps to ``AlertPolicy/burst`` entries a minute. What is over is summed up.
   private mutating func told(_ events: [AlertEvent], at moment: Moment) -> [AlertEvent] {
     events.filter { event in
-      revision += 1
-      if event.alert.isSilenced { return whispers.tells(event, burst: policy.burst, at: moment) }
-      return event.alert.type == .report
-        ? reports.tells(event, burst: policy.burst, at: moment) : alarms.tells(event, burst: policy.burst, at: moment)
+      let isReport = event.alert.type == .report
+      let isTold =
+        if event.alert.isSilenced {
+          whispers.tells(event, burst: policy.burst, at: moment)
+        } else if isReport {
+          reports.tells(event, burst: policy.burst, at: moment)
+        } else {
+          alarms.tells(event, burst: policy.burst, at: moment)
+        }
+      // Whoever reports without end does not make us save without end.
+      if isTold || !isReport { revision += 1 }
+      return isTold
     }
+  }
+
+  /// The sum of what was not told, before its time: nobody will be there to tell it later.
+  package mutating func finish(at moment: Moment) -> [AlertEvent] {
+    summary(at: Moment(time: moment.time + .seconds(3600), wall: moment.wall))
   }
 
   private mutating func summary(at moment: Moment) -> [AlertEvent] {
@@ -457,6 +528,7 @@ extension AlertBook {
     package var version = Saved.version
     fileprivate var counter: UInt32
     fileprivate var entries: [SavedEntry]
+    fileprivate var alarms: StormBucket
     package var count: Int { entries.count }
   }
 
@@ -466,7 +538,7 @@ extension AlertBook {
   }
 
   package var saved: Saved {
-    Saved(counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) })
+    Saved(counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) }, alarms: alarms)
   }
 
   /// Goes on where another left off.
@@ -476,11 +548,13 @@ extension AlertBook {
   ///   - time: since boot.
   package mutating func restore(_ saved: Saved, isThisBoot: Bool = true, at time: Duration) {
     counter = saved.counter
+    if isThisBoot { alarms = saved.alarms }
     for kept in saved.entries {
       var entry = kept.entry
       if !isThisBoot, !entry.isFiring || kept.cause.type == .report { continue }
-      if kept.cause.type == .leak, entry.isFiring {
-        for member in entry.alert.members { entry.unconfirmed[member.process.pid] = time }
+      if kept.cause.type != .report, entry.isFiring {
+        // What is said of a unit, a user or the host is confirmed by no look at a process.
+        for member in entry.alert.members where member.process.pid > 0 { entry.unconfirmed[member.process.pid] = time }
       }
       entries[kept.cause] = entry
     }

@@ -17,13 +17,18 @@ package struct LimitWatch: Sendable {
   /// A burst is over by then; where there is less time, there is hardly any left, and that is told at once.
   private static let patience = Duration.seconds(180)
   package private(set) var isNear = false
+  /// While it is near: when it is to be said again how it stands.
+  private var nextWord = Duration.zero
+  private static let wordPause = Duration.seconds(60)
+  private var wasFull = false
 
   /// - Parameter isNear: whether that was told already, before a restart.
   package init(isNear: Bool = false) { self.isNear = isNear }
 
   package enum Change: Sendable, Equatable {
-    /// - timeLeft: at the present pace; zero where hardly any is left.
-    case near(timeLeft: Duration, perHour: Double)
+    /// Said again now and then as long as it is so.
+    /// - timeLeft: at the present pace; zero where hardly any is left, `nil` where it does not grow now.
+    case near(timeLeft: Duration?, perHour: Double)
     case far
   }
 
@@ -42,13 +47,11 @@ package struct LimitWatch: Sendable {
     let looksSoon = Double(count) > soft / 2 && (timeLeft.map { $0 < warning } ?? false)
     soonSince = looksSoon ? soonSince ?? time : nil
     let isSoon = soonSince.map { time - $0 >= Self.patience } ?? false
-    if isNear {
-      let isFar = left > max(6, soft / 20) && (timeLeft.map { $0 > warning * 2 } ?? true)
-      return isFar ? leave() : nil
-    }
-    guard isFull || isSoon else { return nil }
+    if isNear, left > max(6, soft / 20), timeLeft.map({ $0 > warning * 2 }) ?? true { return leave() }
+    guard isNear ? time >= nextWord || (isFull && !wasFull) : isFull || isSoon else { return nil }
     isNear = true
-    return .near(timeLeft: isFull ? .zero : timeLeft ?? .zero, perHour: perSecond * 3600)
+    (nextWord, wasFull) = (time + Self.wordPause, isFull)
+    return .near(timeLeft: isFull ? .zero : timeLeft, perHour: perSecond * 3600)
   }
 
   /// Who was to be told knows already: it is near, and will be so again.

@@ -23,14 +23,19 @@ package struct Silence: Sendable, Equatable, Codable {
   }
 
   private static func fits(_ pattern: Substring, _ text: Substring) -> Bool {
-    guard let star = pattern.firstIndex(of: "*") else { return pattern == text }
-    guard text.hasPrefix(pattern[..<star]) else { return false }
-    let rest = pattern[pattern.index(after: star)...]
-    var tail = text.dropFirst(pattern[..<star].count)
-    while true {
-      if fits(rest, tail) { return true }
-      if tail.isEmpty { return false }
-      tail = tail.dropFirst()
+    var parts = pattern.split(separator: "*", omittingEmptySubsequences: false)
+    let last = parts.removeLast()
+    guard let first = parts.first else { return last == text }
+    guard text.hasPrefix(first) else { return false }
+    // Each part as early as it can be leaves the most for the next.
+    var tail = text.dropFirst(first.count)
+    for part in parts.dropFirst() where !part.isEmpty {
+      while !tail.hasPrefix(part) {
+        if tail.isEmpty { return false }
+        tail = tail.dropFirst()
+      }
+      tail = tail.dropFirst(part.count)
     }
+    return tail.count >= last.count && tail.hasSuffix(last)
   }
 }

@@ -4,7 +4,7 @@
 import Descriptors
 
 /// So many entries a minute; what is over is summed up in one.
-struct StormBucket: Sendable {
+struct StormBucket: Sendable, Codable {
   private var tokens: Double
   private var filledAt: Duration?
   private var untold = 0
@@ -21,7 +21,7 @@ struct StormBucket: Sendable {
     if let last = filledAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }
     filledAt = moment.time
     // Too short a time to wait for a summary.
-    if event.word == .escalated, event.alert.priority <= 2, tokens > -burst {
+    if event.word == .escalated || event.word == .alert, event.priority <= 2, tokens > -burst {
       tokens -= 1
       return true
     }

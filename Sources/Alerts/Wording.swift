@@ -86,6 +86,7 @@ extension Resolution {
     case .closed: "its descriptors were closed"
     case .exited: "the process exited"
     case .retracted: "they were closed after all: it was not a leak"
+    case .merged: "it is a part of another of its leaks, which goes on"
     }
   }
 }

@@ -108,6 +108,11 @@ package struct Analysis: Sendable {
     }
   }
 
+  /// Those of them that do not wait for a stack any more.
+  package var toldFindings: [Finding] {
+    findings.filter { finding in !waiting.contains { $0.finding == finding.id } }
+  }
+
   private mutating func attribute() {
     if history.isEmpty { return }
     let findings = detector.findings

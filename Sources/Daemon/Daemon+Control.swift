@@ -65,10 +65,7 @@ extension Daemon {
     teller.configuration = new.configuration
     book.policy = AlertPolicy(new.configuration.alerts)
     reports?.perSecond = new.configuration.reports.rate
-    for dropped in roster.use(Treatments(new.configuration), in: procfs, at: moment.time) {
-      // It goes on, but is nobody's business any more: its alerts end without a word.
-      _ = book.exited(dropped.subject, at: moment)
-    }
+    reconsider(with: Treatments(new.configuration))
     saveBook()
     if new.configuration.metrics.listen != listened {
       server.closeConfigured()

@@ -38,6 +38,7 @@ extension Daemon {
     let looked = try process.poll(at: time)
     for note in process.takeNotes() { tellNote(note, of: roster.watched[index].subject) }
     guard let (poll, events) = looked else { return }
+    endMerged(process, index, events)
     if poll.isCensus {
       censuses += 1
       refresh(index, process.identity)
@@ -47,10 +48,11 @@ extension Daemon {
       if case .notice(let notice) = event {
         teller.tell(notice, of: watched.subject)
       } else {
-        tell(witnessed(event, of: watched.subject), of: watched)
+        if case .alert = event { quoteLog(of: watched.subject) }
+        tell(event, of: watched)
       }
     }
-    for finding in process.findings {
+    for finding in process.toldFindings {
       tell(
         book.update(
           finding, of: watched.subject, count: watched.count, limits: watched.limits,
@@ -69,15 +71,27 @@ extension Daemon {
     }
   }
 
-  /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
-  private func witnessed(_ event: DetectionEvent, of process: AlertProcess) -> DetectionEvent {
-    // A journal may be large and its disk slow: in a storm not each alert has it searched.
-    guard case .alert(var finding) = event, let unit = process.unit, Instant.now - lastLogSearch >= .seconds(1) else {
-      return event
+  /// Classes that are joined have one finding: the alert of the other one is over.
+  private func endMerged(_ process: WatchedProcess, _ index: Int, _ events: [DetectionEvent]) {
+    let now = process.toldFindings
+    let watched = roster.watched[index]
+    roster.withWatched(index) { $0.findings = now }
+    for old in watched.findings where !now.contains(where: { $0.id == old.id }) {
+      let isResolved = events.contains {
+        if case .resolved(let finding, _) = $0 { finding.id == old.id } else { false }
+      }
+      if !isResolved { tell(book.merged(old, of: watched.subject, at: moment)) }
     }
-    lastLogSearch = .now
-    finding.quote(logOf: unit)
-    return .alert(finding)
+  }
+
+  /// Looks up what the process's unit has logged of running out of descriptors, or of dropping one unclosed, for the
+  /// evidence of its leaks.
+  private func quoteLog(of process: AlertProcess) {
+    // A journal may be large and its disk slow: in a storm not each alert has it searched.
+    guard let unit = process.unit, Instant.now >= nextLogSearch else { return }
+    let began = Instant.now
+    quotes[process.pid] = Finding.quote(logOf: unit)
+    nextLogSearch = .now + .seconds(1) + (Instant.now - began) * 20
   }
 
   private func exited(_ index: Int) {
@@ -86,7 +100,7 @@ extension Daemon {
     if let unit = gone.subject.unit { judgeTogether(gone, of: unit, at: now) }
     for event in gone.close?.exited(at: now.time) ?? [] { tell(event, of: gone) }
     tell(book.exited(gone.subject, at: now))
-    lastReports[gone.subject.pid] = nil
+    (lastReports[gone.subject.pid], quotes[gone.subject.pid]) = (nil, nil)
   }
 
   /// What it leaves behind adds to what other workers of its unit have left.
@@ -146,9 +160,12 @@ extension Daemon {
         id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
         timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
       let text =
-        left == .zero
-        ? "\(full): a call that needs one more will soon fail with EMFILE"
-        : "\(full), and it goes on growing by \(perHour.hourlyInWords): the limit is reached in \(left.inWords)"
+        switch left {
+        case nil: full
+        case .zero?: "\(full): a call that needs one more will soon fail with EMFILE"
+        case let left?:
+          "\(full), and it goes on growing by \(perHour.hourlyInWords): the limit is reached in \(left.inWords)"
+        }
       tell(
         book.limit(
           "descriptors", of: watched.subject, owner: watched.subject.owner, text: text, finding: finding, count: count,

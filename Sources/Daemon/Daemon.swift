@@ -50,16 +50,19 @@ package final class Daemon {
   var roundSeconds = 0.0
   /// What processes have reported lately, for the evidence of their leaks.
   var lastReports: [Int32: String] = [:]
-  /// When the journal of a unit was last searched for what it says of descriptors.
-  var lastLogSearch = Instant.now - .seconds(10)
+  /// What the units of processes have logged of descriptors, by pid.
+  var quotes: [Int32: String] = [:]
+  var nextLogSearch = Instant.now
   var hostLimits = HostLimits()
   var inotify = InotifyTally()
 
   private var nextListing = Duration.zero
   private var nextRetry = Duration.zero
-  private var nextSave = Duration.zero
+  private var nextSave = Instant.now.sinceBoot + savePause
   private var nextStatus = Duration.zero
   private var savedRevision = 0
+  private var lastSave = Duration.zero - shortestSavePause
+  private var unitsEmptySince: [String: Duration] = [:]
   private var lastWatchdog = Instant.now
   /// The longest from one sign of life to the next: four in the time that the manager allows.
   private let watchdogPause = Notify.watchdogInterval.map { $0 / 4 }
@@ -68,6 +71,9 @@ package final class Daemon {
 
   /// How often what detectors know is saved, beside alerts and the end: the price of a crash.
   private static let savePause = Duration.seconds(600)
+  /// The least between two savings of detectors, however much happens.
+  private static let shortestSavePause = Duration.seconds(30)
+  private static let unitPatience = Duration.seconds(600)
   private static let retryPause = Duration.seconds(300)
   private static let statusPause = Duration.seconds(30)
   /// The longest that the loop waits, so that its watchdog is fed and journal entries that wait are sent.
@@ -104,6 +110,7 @@ package final class Daemon {
     }
     let alerts = remembered(nil) { () throws(StateError) in try state.rememberedAlerts(boot: boot) }
     let silences = remembered([]) { () throws(StateError) in try state.rememberedSilences() }
+    let runs = remembered([]) { () throws(StateError) in try state.rememberedRuns() }
     roster = Roster(
       Treatments(loaded.configuration), remembered: detectors, descriptors: Host.raiseDescriptorLimit())
     book = AlertBook(AlertPolicy(loaded.configuration.alerts), seed: UInt32.random(in: .min ... .max))
@@ -114,12 +121,14 @@ package final class Daemon {
       book.restore(alerts.book, isThisBoot: alerts.isThisBoot, at: now.time)
       if alerts.isThisBoot { unitLedger = alerts.units }
       // Nobody who lived before the machine was started lives still.
-      if !alerts.isThisBoot { for process in book.processes { tell(book.exited(process, at: now)) } }
+      if !alerts.isThisBoot { tell(book.exited(Array(book.processes), at: now)) }
       hostLimits = HostLimits(isNear: !book.owners(near: "file-max").isEmpty)
       inotify = InotifyTally(near: book.owners(near: "inotify"))
     }
     for doubt in doubts { teller.log(doubt, priority: 4) }
     teller.log("fdwatch \(version) begins")
+    teller.resume(runs)
+    attempt { () throws(SystemCallError) in if !runs.isEmpty { try state.save([SavedRun]()) } }
     for problem in loaded.problems { teller.log("\(problem)", priority: 4) }
   }
 
@@ -156,10 +165,13 @@ extension Daemon {
 
   private func end() {
     Notify.stopping()
+    tell(book.finish(at: moment))
     saveDetectors()
     saveBook()
     teller.waitForHooks(until: .now + .seconds(5))
     teller.takeHookNotes()
+    let runs = teller.unfinishedRuns
+    attempt { () throws(SystemCallError) in try state.save(runs) }
     teller.log("fdwatch ends: what it knows is kept in \(paths.state)")
     teller.deliver()
   }
@@ -169,7 +181,8 @@ extension Daemon {
     let isRetry = time >= nextRetry
     if isRetry {
       nextRetry = time + Self.retryPause
-      roster.retryUnseen()
+      // Capabilities and limits change, too.
+      reconsider()
     }
     guard isRetry || time >= nextListing else { return }
     // Who is new is taken in at the second sight of him: within one interval.
@@ -197,15 +210,28 @@ extension Daemon {
     shareOut()
   }
 
+  func reconsider(with treatments: Treatments? = nil) {
+    let now = moment
+    let dropped =
+      treatments.map { roster.use($0, in: procfs, at: now.time) } ?? roster.reconsider(in: procfs, at: now.time)
+    // Who goes on, but is nobody's business any more: its alerts end without a word.
+    for watched in dropped { book.forget(watched.subject, at: now) }
+  }
+
   /// Ends alerts of processes that nobody watches and that are gone: they exited while no daemon ran, or could not be
   /// watched to their end.
   private func endOrphans() {
-    // What recycled workers have left is over when the unit has none any more.
+    // What recycled workers have left is over when the unit has had none for long: between two there may be a while.
+    let now = moment
     let alive = Set(roster.watched.lazy.compactMap(\.subject.unit))
-    for unit in book.unitsWithoutProcess where !alive.contains(unit) {
-      tell(book.endUnit(unit, at: moment))
+    let empty = book.unitsWithoutProcess.filter { !alive.contains($0) }
+    unitsEmptySince = Dictionary(
+      empty.map { ($0, unitsEmptySince[$0] ?? now.time) }, uniquingKeysWith: { a, _ in a })
+    for (unit, since) in unitsEmptySince where now.time - since >= Self.unitPatience {
+      tell(book.endUnit(unit, at: now))
       unitLedger.forget(unit)
     }
+    var gone: [AlertProcess] = []
     for process in book.processes where process.pid > 0 {
       if let index = roster.index(of: process.pid), roster.watched[index].subject.startTime == process.startTime {
         continue
@@ -214,8 +240,9 @@ extension Daemon {
         if try ProcessDirectory(pid: process.pid, in: procfs).startTime == process.startTime { continue }
       } catch .gone {
       } catch { continue }
-      tell(book.exited(process, at: moment))
+      gone.append(process)
     }
+    tell(book.exited(gone, at: now))
   }
 
   /// What was found before a restart is known already, to the book or at least to the detector.
@@ -224,7 +251,7 @@ extension Daemon {
     if book.isNear("descriptors", of: watched.subject, owner: watched.subject.owner) {
       roster.withWatched(index) { $0.limit = LimitWatch(isNear: true) }
     }
-    for finding in watched.close?.findings ?? [] { tell(.alert(finding), of: watched) }
+    for finding in watched.close?.toldFindings ?? [] { tell(.alert(finding), of: watched) }
   }
 
   /// Each process may be looked at so much that all together keep to the budget: one half for those that are calm, one
@@ -317,13 +344,11 @@ extension Daemon {
       savedRevision = book.revision
       nextStatus = now.time
       saveBook()
+      nextSave = min(nextSave, lastSave + Self.shortestSavePause)
+    }
+    if now.time >= nextSave {
+      saveBook()
       saveDetectors()
-    } else if now.time >= nextSave {
-      if nextSave != .zero {
-        saveBook()
-        saveDetectors()
-      }
-      nextSave = now.time + Self.savePause
     }
     if now.time >= nextStatus {
       nextStatus = now.time + Self.statusPause
@@ -351,7 +376,8 @@ extension Daemon {
   }
 
   private func saveDetectors() {
-    nextSave = Instant.now.sinceBoot + Self.savePause
+    lastSave = Instant.now.sinceBoot
+    nextSave = lastSave + Self.savePause
     let states = roster.watched.compactMap { watched in
       watched.close.map { (key: StateStore.Key(watched.subject), state: $0.savedState) }
     }
@@ -379,7 +405,7 @@ extension Daemon {
   func tell(_ events: [AlertEvent]) {
     for event in events {
       var event = event
-      if event.word == .alert || event.word == .escalated { addReports(to: &event.alert) }
+      if event.word != .resolved { addWitnesses(to: &event.alert) }
       teller.tell(event)
       keepEvidence(of: event)
     }
@@ -393,8 +419,13 @@ extension Daemon {
         at: moment))
   }
 
-  private func addReports(to alert: inout Alert) {
-    guard alert.type == .leak, let index = alert.members.firstIndex(where: { lastReports[$0.process.pid] != nil }),
+  /// What the process itself and its log have said.
+  private func addWitnesses(to alert: inout Alert) {
+    guard alert.type == .leak, !alert.members.isEmpty else { return }
+    if let quote = alert.members.lazy.compactMap({ self.quotes[$0.process.pid] }).first {
+      alert.members[0].finding.evidence.append(quote)
+    }
+    guard let index = alert.members.firstIndex(where: { lastReports[$0.process.pid] != nil }),
       let report = lastReports[alert.members[index].process.pid]
     else { return }
     let who = index == 0 ? "It" : alert.members[index].process.name

@@ -33,7 +33,14 @@ package struct InotifyTally: Sendable {
   package mutating func observe(
     _ percent: Int, _ watched: [Watched], in procfs: borrowing Procfs, _ book: inout AlertBook, at now: Moment
   ) -> [AlertEvent] {
-    guard percent > 0, now.time >= next, !watched.isEmpty else { return [] }
+    guard percent > 0 else {
+      // It was switched off while it went on.
+      defer { near = [] }
+      return near.flatMap {
+        book.limitIsFar("inotify", of: nil, owner: Self.owner + $0, text: "it is not looked after any more", at: now)
+      }
+    }
+    guard now.time >= next, !watched.isEmpty else { return [] }
     next = now.time + Self.pause
     guard let entry = left?.popLast() else {
       defer {

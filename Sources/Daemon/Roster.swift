@@ -63,11 +63,19 @@ package final class Roster {
     if wasClose, watched[index].close == nil { closeCount -= 1 }
   }
 
-  /// Another configuration holds: everybody is looked at anew, and what is known of those who stay is kept.
+  /// Another configuration holds.
   /// - Returns: those who are not watched any more.
   package func use(_ treatments: Treatments, in procfs: borrowing Procfs, at time: Duration) -> [Watched] {
     self.treatments = treatments
-    others = others.filter { if case .new = $0.value { true } else { false } }
+    return reconsider(in: procfs, at: time)
+  }
+
+  /// Looks at everybody anew, for by another program that it executes a process may fall under another rule. What is known
+  /// of those who stay is kept.
+  /// - Returns: those who are not watched any more.
+  package func reconsider(in procfs: borrowing Procfs, at time: Duration) -> [Watched] {
+    others = others.mapValues { _ in .new }
+    if !treatments.hasRules, watched.allSatisfy({ $0.treatment === treatments.ordinary }) { return [] }
     var dropped: [Watched] = []
     for index in watched.indices.reversed() {
       let pid = watched[index].subject.pid
@@ -77,6 +85,7 @@ package final class Roster {
       let facts = facts(directory)
       if facts.uid != nil, facts.user == nil { continue }
       if let treatment = treatments.treatment(of: facts) {
+        if treatment === watched[index].treatment { continue }
         watched[index].treatment = treatment
         watched[index].close?.reprofile(treatment.profiling)
         // Who was to be looked at once an hour, and now is to be looked at each second, does not wait for the hour's end.
@@ -117,11 +126,6 @@ package final class Roster {
       }
     }
     isFirstListing = false
-  }
-
-  /// Looks again at those that could not be watched: capabilities and limits change.
-  package func retryUnseen() {
-    others = others.mapValues { if case .unseen = $0 { .new } else { $0 } }
   }
 
   /// From 0 to 1, and far apart for neighbours: Knuth's multiplicative hash.

@@ -12,6 +12,7 @@ package struct StateStore: Sendable {
   private var detectorsFile: String { folder + "/detectors" }
   private var alertsFile: String { folder + "/alerts.json" }
   private var silencesFile: String { folder + "/silences.json" }
+  private var runsFile: String { folder + "/hooks.json" }
 
   /// Larger than what a thousand processes with a thousand descriptors need.
   private static let longest = 256 << 20
@@ -153,6 +154,10 @@ extension StateStore {
   }
 
   package func rememberedSilences() throws(StateError) -> [Silence] { try decode(silencesFile) ?? [] }
+
+  package func save(_ runs: [SavedRun]) throws(SystemCallError) { try replace(runsFile, with: runs) }
+
+  package func rememberedRuns() throws(StateError) -> [SavedRun] { try decode(runsFile) ?? [] }
 
   private func replace(
     _ path: String, with value: some Encodable, isDurable: Bool = false

@@ -122,7 +122,13 @@ package final class Teller {
     let priority = fields.first { $0.name == "PRIORITY" }?.value ?? "6"
     // `<4>`: the level of the line, where systemd reads it. See sd-daemon(3).
     let level = Notify.isWanted ? "<\(priority)>" : ""
-    try? Terminal.write("\(level)fdwatch: \(message)\n", to: 2)
+    // Whoever reads it may have stopped to. A pipe that says that it takes something takes a page.
+    let line = "\(level)fdwatch: \(message.prefix(3000))\n"
+    if (try? Readiness.wait([.init(2, forWriting: true)], until: .now))?.contains(2) == true {
+      try? Terminal.write(line, to: 2)
+    } else {
+      dropped += 1
+    }
   }
 
   // MARK: Hooks
@@ -142,8 +148,21 @@ package final class Teller {
       _ = try? Readiness.wait([], until: min(deadline, .now + .milliseconds(50)))
       takeHookNotes()
     }
-    if hooks.unfinished > 0 { log("\(hooks.unfinished) runs of hooks are given up, as it ends", priority: 4) }
     hooks.end()
+  }
+
+  /// Runs of hooks that have not come to their end.
+  package var unfinishedRuns: [SavedRun] { hooks.unfinished.map(\.saved) }
+
+  /// Takes up what an earlier daemon has not come to.
+  package func resume(_ runs: [SavedRun]) {
+    for run in runs {
+      if let hook = configuration.hooks.first(where: { $0.name == run.hook }) {
+        hooks.run(HookJob(run, hook))
+      } else {
+        log("hook \(run.hook.printable) is there no more: it is not told \(run.word) \(run.id)", priority: 4)
+      }
+    }
   }
 }
 

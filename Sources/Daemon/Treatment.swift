@@ -44,7 +44,7 @@ package final class Treatment: Sendable {
 /// The treatments of a configuration, one for each of its rules.
 package struct Treatments: Sendable {
   private let configuration: Configuration
-  private let ordinary: Treatment
+  let ordinary: Treatment
   private let rules: [Treatment]
   package let asked: Set<ProcessFacts.Name>
 
@@ -55,6 +55,9 @@ package struct Treatments: Sendable {
     rules = configuration.watch.map { Treatment($0, in: configuration, units: units) }
     asked = configuration.factsAsked
   }
+
+  /// Whether it matters who a process is.
+  var hasRules: Bool { !rules.isEmpty || !configuration.ignore.isEmpty }
 
   /// `nil` for a process that is not to be watched.
   package func treatment(of facts: ProcessFacts) -> Treatment? {

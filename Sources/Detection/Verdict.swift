@@ -86,6 +86,8 @@ package enum Resolution: String, Sendable, Codable {
   case exited
   /// They were closed after all, as by a collector: it was not a leak.
   case retracted
+  /// It has turned out to be a part of another finding.
+  case merged
 }
 
 /// Something that is worth a line, and wakes nobody.

@@ -51,7 +51,10 @@ package enum WallClock {
 
   /// `2026-11-23T14:02:11.250Z`. See RFC 3339.
   package static func rfc3339(_ epoch: Double) -> String {
-    guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "1970-01-01T00:00:00Z" }
+    // Beyond that a year takes more digits than RFC 3339 has, and at last more than C's structure.
+    guard (0..<253_402_300_800).contains(epoch), var seconds = time_t(exactly: epoch.rounded(.down)) else {
+      return epoch > 0 ? "9999-12-31T23:59:59Z" : "1970-01-01T00:00:00Z"
+    }
     var utc = unsafe tm()
     guard unsafe gmtime_r(&seconds, &utc) != nil else { return "1970-01-01T00:00:00Z" }
     let milliseconds = Int((epoch - epoch.rounded(.down)) * 1000)

@@ -238,7 +238,7 @@ package struct WatchSession: ~Copyable {
   /// Adds to an alert what the process's unit has logged of running out of descriptors, or of dropping one unclosed.
   private func witnessed(_ event: DetectionEvent, of process: ProcessView) -> DetectionEvent {
     guard case .alert(var finding) = event, let unit = process.unit else { return event }
-    finding.quote(logOf: unit)
+    finding.evidence += [Finding.quote(logOf: unit)].compactMap { $0 }
     return .alert(finding)
   }
 }
@@ -247,11 +247,11 @@ extension Finding {
   /// How far back a unit's own log is looked through.
   private static let logSpan = 3600.0
 
-  /// Adds what a unit has logged of descriptors to the evidence.
-  package mutating func quote(logOf unit: String) {
-    let lines = JournalReader().lines(of: unit, since: WallClock.now - Self.logSpan)
-    if lines.isEmpty { return }
-    evidence.append("Its own log says: \(lines.map { "\"\($0.printable)\"" }.joined(separator: ", ")).")
+  /// What a unit has logged of descriptors, as evidence.
+  package static func quote(logOf unit: String) -> String? {
+    let lines = JournalReader().lines(of: unit, since: WallClock.now - logSpan)
+    return lines.isEmpty
+      ? nil : "Its own log says: \(lines.map { "\"\($0.printable)\"" }.joined(separator: ", "))."
   }
 }
 

@@ -81,6 +81,8 @@ package final class WatchedProcess {
 
   package var detector: Detector { analysis.detector }
   package var findings: [Finding] { analysis.findings }
+  /// Those of them that do not wait for a stack any more.
+  package var toldFindings: [Finding] { analysis.toldFindings }
 
   /// What is known of it, for a restart.
   package var savedState: [UInt8] { analysis.detector.savedState }

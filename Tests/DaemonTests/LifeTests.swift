@@ -78,6 +78,27 @@ import Testing
     #expect(try daemon.alerts.isEmpty)
   }
 
+  @Test func `that ends before a hook has delivered lets the next one do it`() throws {
+    let place = try RunningDaemon.Place()
+    try place.configure(
+      RunningDaemon.watching(
+        "dt-none",
+        "[[hook]]\nname = \"h\"\nshell = '[ -e \(place.path)/up ] || exit 75; echo \"delivered $1\"'"))
+    var daemon = try RunningDaemon(place)
+    try daemon.waitUntilItListens()
+    #expect(try daemon.ask("test-alert").status == .exited(0))
+    try daemon.eventually { try daemon.get("/metrics").contains("result=\"tryagain\"} 1\n") }
+    #expect(try daemon.terminate().status == .exited(0))
+    try "".write(toFile: place.path + "/up", atomically: true, encoding: .utf8)
+    daemon = try RunningDaemon(place)
+    try daemon.waitFor("hook h: delivered test")
+    #expect(try daemon.terminate().status == .exited(0))
+    // And no other one does it again.
+    daemon = try RunningDaemon(place)
+    try daemon.waitUntilItListens()
+    #expect(try !daemon.get("/metrics").contains("result=\"delivered\"} 1\n"))
+  }
+
   @Test(.enabled(if: PrivateJournal.isUsable, "needs a journald of its own"))
   func `keeps for a journald that is away what it has to say`() throws {
     let journal = try PrivateJournal()

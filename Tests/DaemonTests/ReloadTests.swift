@@ -33,7 +33,7 @@ import Testing
 
     try daemon.place.configure(
       RunningDaemon.watching(
-        "dt-*", "[[ignore]]\ncomm = \"dt-reload\"\n[[hook]]\nname = \"new\"\nshell = \"echo hello\""))
+        "dt-reload*", "[[ignore]]\ncomm = \"dt-reload\"\n[[hook]]\nname = \"new\"\nshell = \"echo hello\""))
     daemon.process.send(SIGHUP)
     try daemon.waitFor("the configuration was read again")
     #expect(try daemon.status["configuration_problem"] is NSNull)

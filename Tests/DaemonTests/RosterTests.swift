@@ -30,7 +30,7 @@ import Watch
     #expect(roster.watched.isEmpty && roster.unseen == [.failed: 1])
     roster.list([child.pid], in: procfs, at: .seconds(170))
     #expect(roster.watched.isEmpty, "it is not tried at each listing")
-    roster.retryUnseen()
+    _ = roster.reconsider(in: procfs, at: .seconds(199))
     roster.list([child.pid], in: procfs, at: .seconds(200))
     let again = try #require(roster.watched.first?.close)
     #expect(again.detector.classReports.map(\.open) == known.map(\.open) && roster.unseen.isEmpty)
