@@ -71,6 +71,8 @@ package struct Alert: Sendable, Equatable, Codable {
   package var members: [AlertMember]
   package var routing = AlertRouting()
   package var isSilenced = false
+  /// The most urgent that was told aloud of it: who was called for that wants to know its end.
+  package var toldPriority = 7
 
   package init(
     id: String, type: AlertType, firstSeen: Double, unit: String?, text: String? = nil, members: [AlertMember]
@@ -113,11 +115,17 @@ extension Alert {
   /// Rises as time runs out: what was told in one band is told again in the next.
   package var urgency: Int {
     switch timeToLimit {
-    case let left? where left < .seconds(600): 3
-    case let left? where left < .seconds(3600): 2
+    case let left? where left < .seconds(600): 4
+    case let left? where left < .seconds(3600): 3
+    case let left? where left < .seconds(6 * 3600): 2
     case let left? where left < .seconds(86400): 1
     default: 0
     }
+  }
+
+  mutating func addEvidence(_ text: String, of pid: Int32) {
+    guard let index = members.firstIndex(where: { $0.process.pid == pid }) else { return }
+    members[index].finding.evidence.append(text)
   }
 
   /// Whether it speaks of this finding of this process, whatever that was called then.

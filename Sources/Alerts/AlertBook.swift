@@ -196,10 +196,10 @@ extension AlertBook {
     exited([process], at: moment)
   }
 
-  /// A process is nobody's business any more: its alerts end without a word.
-  package mutating func forget(_ process: AlertProcess, at moment: Moment) {
-    for cause in entries.keys {
-      _ = remove(cause, .exited, at: moment) {
+  /// A process goes on, and is nobody's business any more.
+  package mutating func unwatched(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
+    entries.keys.flatMap { cause in
+      remove(cause, .unwatched, at: moment) {
         $0.process.pid == process.pid && $0.process.startTime == process.startTime
       }
     }
@@ -260,11 +260,10 @@ extension AlertBook {
     entry.alert.routing = routing
     entry.unconfirmed[member.process.pid] = nil
     entry.alert.take(member)
-    entry.alert.isSilenced = isSilenced(entry.alert, at: moment)
     var event = news(of: &entry, at: moment)
     if type == .leak, event?.word == .alert, let other = inStep(with: member, of: key) {
-      event?.alert.members[0].finding.evidence.append(
-        "It grows in step with alert \(other.id), \(other.what): they may have one cause.")
+      event?.alert.addEvidence(
+        "It grows in step with alert \(other.id), \(other.what): they may have one cause.", of: member.process.pid)
     }
     let events = told(event.map { [$0] } ?? [], at: moment)
     if !events.isEmpty { entry.isNamed = true }
@@ -284,7 +283,8 @@ extension AlertBook {
         $0.key.owner == cause.owner && $0.key.type == .leak && $0.value.isFiring && $0.value.alert.hasMember(member)
       })
     else { return cause }
-    if entries[cause]?.isFiring == true { return known.key }
+    // Others go by the old name still.
+    if entries[cause]?.isFiring == true || known.value.alert.members.count > 1 { return known.key }
     entries[known.key] = nil
     entries[cause] = known.value
     revision += 1
@@ -294,18 +294,38 @@ extension AlertBook {
   /// Another leak of the same process, of as many, or of two for each: whoever forgets an event loop leaves an epoll, an
   /// eventfd and both ends of a pipe.
   private func inStep(with member: AlertMember, of cause: Cause) -> Alert? {
-    let leaked = Double(member.finding.leaked)
+    func isSame(_ a: Double, _ b: Double, within part: Double) -> Bool { abs(a - b) <= max(2, a * part) }
+    let (leaked, rate) = (Double(member.finding.leaked), member.finding.ratePerHour)
     return entries.lazy.filter { $0.key.type == .leak && $0.key.owner == cause.owner && $0.value.isFiring }
       .map(\.value.alert).filter { alert in
         alert.members.contains { other in
           other.process.pid == member.process.pid
-            && [0.5, 1, 2].contains { abs(Double(other.finding.leaked) * $0 - leaked) <= max(2, leaked / 10) }
+            && [0.5, 1, 2].contains {
+              isSame(leaked, Double(other.finding.leaked) * $0, within: 0.1)
+                && isSame(rate, other.finding.ratePerHour * $0, within: 0.25)
+            }
         }
       }.min { $0.firstSeen < $1.firstSeen }
   }
 
-  /// What there is to tell of an alert that goes on.
+  /// What there is to tell of an alert that goes on, or that is heard of again as a silence is over.
   private func news(of entry: inout Entry, at moment: Moment) -> AlertEvent? {
+    let wasSilenced = entry.alert.isSilenced
+    entry.alert.isSilenced = isSilenced(entry.alert, at: moment)
+    let isReport = entry.alert.type == .report
+    var event = change(of: &entry, at: moment)
+    if wasSilenced, !entry.alert.isSilenced, !isReport {
+      event = event ?? AlertEvent(.reminder, entry.alert)
+      entry.nextReminder = policy.reminders.map { _ in moment.time + entry.pause }
+    }
+    if event != nil, !entry.alert.isSilenced {
+      entry.alert.toldPriority = min(entry.alert.toldPriority, entry.alert.priority)
+      event?.alert.toldPriority = entry.alert.toldPriority
+    }
+    return event
+  }
+
+  private func change(of entry: inout Entry, at moment: Moment) -> AlertEvent? {
     let isReport = entry.alert.type == .report
     let audience = entry.alert.isSilenced ? Heard.journal : .everybody
     let urgency = entry.alert.urgency
@@ -422,20 +442,23 @@ extension AlertBook {
         if let due = entry.nextReminder, moment.time < due { continue }
         entries[cause] = nil
       } else {
-        let isSilenced = isSilenced(entry.alert, at: moment)
-        if isSilenced {
-          if !entry.alert.isSilenced { entries[cause]?.alert.isSilenced = true }
-          continue
+        let before = (entry.alert.isSilenced, entry.nextReminder)
+        var event = news(of: &entry, at: moment)
+        if policy.reminders == nil {
+          entry.nextReminder = nil
+        } else if entry.nextReminder == nil {
+          // They were switched on while it went on.
+          entry.nextReminder = moment.time + entry.pause
         }
-        let isHeardAgain = entry.alert.isSilenced
-        entry.alert.isSilenced = false
-        var event = isHeardAgain ? news(of: &entry, at: moment) ?? AlertEvent(.reminder, entry.alert) : nil
-        if event == nil, let due = entry.nextReminder, moment.time >= due {
+        if event == nil, !entry.alert.isSilenced, let due = entry.nextReminder, moment.time >= due {
           entry.pause = min(entry.pause * 2, Self.longestPause)
           entry.nextReminder = moment.time + entry.pause
           event = AlertEvent(.reminder, entry.alert)
         }
-        guard let event else { continue }
+        guard let event else {
+          if before != (entry.alert.isSilenced, entry.nextReminder) { entries[cause] = entry }
+          continue
+        }
         let passed = told([event], at: moment)
         if !passed.isEmpty { entry.isNamed = true }
         entries[cause] = entry
@@ -462,7 +485,7 @@ extension AlertBook {
   package mutating func endUnconfirmed(at moment: Moment) -> [AlertEvent] {
     entries.keys.filter { entries[$0]?.unconfirmed.isEmpty == false }.flatMap { cause in
       let unconfirmed = entries[cause]?.unconfirmed ?? [:]
-      return remove(cause, .closed, at: moment) {
+      return remove(cause, .unwatched, at: moment) {
         unconfirmed[$0.process.pid].map { moment.time - $0 > Self.confirmSpan } ?? false
       }
     }
@@ -501,14 +524,20 @@ extension AlertBook {
 extension AlertBook {
   /// Of one subject the latest holds; one that has ended already takes it back. What it held back is told by
   /// ``tick(at:)``.
-  package mutating func silence(_ silence: Silence, at moment: Moment) {
-    silences.removeAll { $0.subject == silence.subject }
-    if silence.until > moment.wall { silences.append(silence) }
-    if silences.count > Self.mostSilences,
-      let first = silences.indices.min(by: { silences[$0].until < silences[$1].until })
-    {
-      silences.remove(at: first)
+  /// - Returns: whether there was one before.
+  @discardableResult package mutating func silence(_ silence: Silence, at moment: Moment) -> Bool {
+    let hadOne = activeSilences(at: moment).contains { $0.isOfSame(silence) }
+    silences.removeAll { $0.isOfSame(silence) }
+    defer {
+      // Those that have ended go first.
+      while silences.count > Self.mostSilences,
+        let first = silences.indices.min(by: { silences[$0].until < silences[$1].until })
+      {
+        silences.remove(at: first)
+      }
     }
+    if silence.until > moment.wall { silences.append(silence) }
+    return hadOne
   }
 
   package func activeSilences(at moment: Moment) -> [Silence] { silences.filter { $0.until > moment.wall } }
@@ -524,7 +553,7 @@ extension AlertBook {
   /// What is kept over a restart of the daemon.
   package struct Saved: Codable, Sendable {
     /// Of another version nothing is believed.
-    package static let version = 2
+    package static let version = 3
     package var version = Saved.version
     fileprivate var counter: UInt32
     fileprivate var entries: [SavedEntry]

@@ -26,7 +26,7 @@ package struct JournalEntry: Sendable, Equatable {
     }
     append("FDWATCH_TYPE", alert.type.rawValue)
     append("FDWATCH_ALERT_ID", alert.id)
-    append("FDWATCH_PRIORITY", String(event.priority))
+    append("FDWATCH_PRIORITY", String(alert.priority))
     if let worst = alert.worst { append(worst, of: alert) }
     append("FDWATCH_FIRST_SEEN", decimal(alert.firstSeen))
     for (name, value) in alert.routing.labels.sorted(by: { $0.key < $1.key }) {
@@ -66,13 +66,19 @@ package struct JournalEntry: Sendable, Equatable {
   }
 
   private mutating func append(_ member: AlertMember, of alert: Alert) {
-    if member.process.pid > 0 { append(member.process) }
+    // Of a unit, a user or the host as a whole there is no process to name.
+    if member.process.pid > 0 {
+      append(member.process)
+    } else if let unit = alert.unit {
+      append("FDWATCH_COMM", member.process.command)
+      append("FDWATCH_UNIT", unit)
+    }
     if alert.members.count > 1 {
       append("FDWATCH_PROCESS_COUNT", String(alert.members.count))
       append("FDWATCH_PIDS", alert.members.prefix(100).map { String($0.process.pid) }.joined(separator: " "))
     }
     if alert.type == .report { return append("FDWATCH_EVIDENCE", alert.text) }
-    append("FDWATCH_COUNT", String(member.count))
+    if member.count > 0 { append("FDWATCH_COUNT", String(member.count)) }
     append("FDWATCH_SOFT_LIMIT", member.limits.softInWords)
     append("FDWATCH_SECONDS_TO_LIMIT", alert.timeToLimit.map { String(Int64(($0 / .seconds(1)).rounded())) })
     guard alert.type == .leak else { return }
@@ -117,7 +123,7 @@ extension AlertEvent {
   package var messageID: MessageID {
     if summary != nil { return .storm }
     switch (word, alert.type) {
-    case (.alert, .limit): return .limit
+    case (.alert, .limit), (.escalated, .limit), (.reminder, .limit): return .limit
     case (.alert, .report): return .report
     default: return word.messageID
     }

@@ -14,6 +14,12 @@ package struct Silence: Sendable, Equatable, Codable {
     (self.subject, self.until, self.reason, self.by) = (subject, until, reason, by)
   }
 
+  /// With and without `.service` it is the same.
+  func isOfSame(_ other: Silence) -> Bool {
+    func plain(_ subject: String) -> Substring { subject.hasSuffix(".service") ? subject.dropLast(8) : subject[...] }
+    return plain(subject) == plain(other.subject)
+  }
+
   package func covers(_ alert: Alert, at now: Double) -> Bool {
     if now >= until { return false }
     let names = [alert.unit] + alert.members.prefix(1).map(\.process.command)

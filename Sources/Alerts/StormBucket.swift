@@ -13,6 +13,8 @@ struct StormBucket: Sendable, Codable {
   private var due: Duration?
   /// The most urgent of what was not told.
   private var priority = 7
+  /// Whom all of them were for; `nil` for everybody.
+  private var hooks: Set<String>? = []
 
   init(burst: Int) { tokens = Double(burst) }
 
@@ -30,6 +32,7 @@ struct StormBucket: Sendable, Codable {
       units.insert(event.alert.unit ?? event.alert.worst?.process.name ?? "?")
       last = event.alert
       priority = min(priority, event.priority)
+      hooks = event.alert.routing.hooks.flatMap { hooks?.union($0) }
       due = due ?? moment.time + .seconds(60)
       return false
     }
@@ -42,11 +45,12 @@ struct StormBucket: Sendable, Codable {
     // Of nobody: it stands for all of them.
     var alert = Alert(id: "storm", type: last.type, firstSeen: moment.wall, unit: nil, members: [])
     alert.isSilenced = last.isSilenced
+    alert.routing.hooks = hooks?.sorted()
     var event = AlertEvent(.alert, alert)
     event.summary = StormSummary(
       events: untold, units: units.sorted().prefix(10).map { $0 }, unitCount: units.count, priority: priority)
     priority = 7
-    (untold, units, self.last, self.due) = (0, [], nil, nil)
+    (untold, units, hooks, self.last, self.due) = (0, [], [], nil, nil)
     tokens -= 1
     return event
   }

@@ -86,6 +86,7 @@ extension Resolution {
     case .closed: "its descriptors were closed"
     case .exited: "the process exited"
     case .retracted: "they were closed after all: it was not a leak"
+    case .unwatched: "it is not watched any more"
     case .merged: "it is a part of another of its leaks, which goes on"
     }
   }
@@ -122,7 +123,10 @@ extension Alert {
     if let text { return "\(who): \(text.printable)" }
     guard let worst else { return who }
     var line = "\(who) leaks \(what): \(leaked) open that were never closed, +\(ratePerHour.hourlyInWords)"
-    if let left = timeToLimit { line += ", limit of \(worst.limits.softInWords) reached in \(left.inWords)" }
+    if let left = timeToLimit {
+      line +=
+        ", limit of \(worst.limits.softInWords) " + (left < .seconds(1) ? "is reached" : "reached in \(left.inWords)")
+    }
     if let stack { line += "; \(stack.share.percent) opened by \(stack.culprit.frameInWords)" }
     return line
   }
@@ -130,7 +134,9 @@ extension Alert {
 
 extension AlertEvent {
   /// One line for a log, a mail's subject, a chat.
-  package var message: String {
+  package var message: String { (alert.isSilenced ? "Silenced: " : "") + words }
+
+  private var words: String {
     if let summary {
       let more = summary.unitCount - summary.units.count
       let units = summary.units.map(\.printable).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
@@ -142,8 +148,9 @@ extension AlertEvent {
     case .reminder: return "Still: " + alert.headline
     case .resolved where alert.type == .leak:
       return "\(alert.who) leaked \(alert.what): over, \(resolution?.inWords ?? "its descriptors were closed")"
-    case .resolved where resolution == .exited: return "Over: \(alert.who): \(Resolution.exited.inWords)"
-    case .resolved: return "Over: " + alert.headline
+    case .resolved:
+      let end = resolution.flatMap { $0 == .closed ? nil : $0.inWords }
+      return "Over: " + (end.map { "\(alert.who): \($0)" } ?? alert.headline)
     case .notice:
       return alert.type == .leak
         ? "\(alert.who) leaks \(alert.what): \(alert.blame?.sentence ?? "")" : alert.headline

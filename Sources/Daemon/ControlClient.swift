@@ -16,7 +16,8 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .notRunning(let socket):
       "no daemon answers at \(socket.printable): start it with systemctl start fdwatch, or fdwatch daemon"
-    case .notPermitted(let socket): "may not ask the daemon at \(socket.printable): run as root (sudo)"
+    case .notPermitted(let socket):
+      "may not ask the daemon at \(socket.printable): run as root (sudo), or let a group do so (SocketGroup= of fdwatch.socket)"
     case .failed(let socket, let reason): "the daemon at \(socket.printable) does not answer: \(reason)"
     case .refused(let why): why
     }

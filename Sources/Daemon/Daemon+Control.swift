@@ -80,6 +80,7 @@ extension Daemon {
   var overview: Overview {
     var overview = Overview()
     for watched in roster.watched { overview.add(watched) }
+    for alert in book.firing { overview.add(alert) }
     overview.finish()
     return overview
   }
@@ -125,16 +126,23 @@ extension Daemon {
       return HTTPAnswer(status: 400, "This is no silence.\n")
     }
     let now = moment
-    book.silence(silence, at: now)
+    let hadOne = book.silence(silence, at: now)
     saveSilences()
-    let ends = silence.until <= now.wall
-    teller.log(
-      ends
-        ? "alerts of \(silence.subject.printable) are told again"
-        : "alerts of \(silence.subject.printable) are not told until \(WallClock.rfc3339(silence.until)): "
-          + silence.reason.printable)
+    let subject = silence.subject.printable
+    let isEnd = silence.until <= now.wall
+    if !isEnd {
+      teller.log(
+        "alerts of \(subject) are not told until \(WallClock.rfc3339(silence.until)): \(silence.reason.printable)")
+    } else if hadOne {
+      teller.log("alerts of \(subject) are told again")
+    }
     tell(book.tick(at: now))
-    return HTTPAnswer("ok\n")
+    let covered = book.firing.count { silence.covers($0, at: -.infinity) }
+    let silenced = book.firing.count { silence.covers($0, at: -.infinity) && $0.isSilenced }
+    if !isEnd { return HTTPAnswer("\(subject) is silent: \(covered) of the alerts that go on now\n") }
+    return HTTPAnswer(
+      (hadOne ? "\(subject) is told of again" : "there is no silence of \(subject)")
+        + (silenced > 0 ? "; \(silenced) of its alerts are silent still, by another one (fdwatch status)" : "") + "\n")
   }
 
   /// An event that goes the whole way, and says that nothing has happened.
@@ -150,8 +158,8 @@ extension Daemon {
     let alert = Alert(id: "test", type: .leak, firstSeen: WallClock.now, unit: process.unit, members: [member])
     teller.tell(AlertEvent(.test, alert))
     let hooks = loaded.configuration.hooks.map(\.name)
-    return HTTPAnswer(
-      "sent to \((["the journal"] + hooks.map { "hook \($0)" }).joined(separator: ", "))\n")
+    let journal = loaded.configuration.alerts.journal ? "the journal" : "standard error"
+    return HTTPAnswer("sent to \(([journal] + hooks.map { "hook \($0)" }).joined(separator: ", "))\n")
   }
 
   /// For node_exporter's textfile collector: as a whole, so that it never reads a half.

@@ -153,7 +153,14 @@ extension Daemon {
           "descriptors", of: watched.subject, owner: watched.subject.owner, text: full, at: moment))
     case .near(let left, let perHour):
       // A leak that will reach it soon tells of it itself; once it is over, this may be told.
-      if watched.close?.findings.contains(where: { $0.timeToLimit.map { $0 < warning } ?? false }) == true {
+      // One that was told already goes on, and is told the end of.
+      if watched.close?.findings.contains(where: { $0.timeToLimit.map { $0 < warning } ?? false }) == true,
+        !book.isNear("descriptors", of: watched.subject, owner: watched.subject.owner)
+      {
+        if left == .zero, !watched.isKeptAtLimit {
+          roster.withWatched(index) { $0.isKeptAtLimit = true }
+          keepEvidenceAtLimit(of: watched.subject)
+        }
         return roster.withWatched(index) { $0.limit.wasNotTold() }
       }
       let finding = Finding(

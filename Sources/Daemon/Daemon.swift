@@ -214,8 +214,7 @@ extension Daemon {
     let now = moment
     let dropped =
       treatments.map { roster.use($0, in: procfs, at: now.time) } ?? roster.reconsider(in: procfs, at: now.time)
-    // Who goes on, but is nobody's business any more: its alerts end without a word.
-    for watched in dropped { book.forget(watched.subject, at: now) }
+    for watched in dropped { tell(book.unwatched(watched.subject, at: now)) }
   }
 
   /// Ends alerts of processes that nobody watches and that are gone: they exited while no daemon ran, or could not be
@@ -237,7 +236,11 @@ extension Daemon {
         continue
       }
       do throws(ProcfsError) {
-        if try ProcessDirectory(pid: process.pid, in: procfs).startTime == process.startTime { continue }
+        if try ProcessDirectory(pid: process.pid, in: procfs).startTime == process.startTime {
+          // As after a start with another configuration.
+          if roster.isLeftAlone(process.pid) { tell(book.unwatched(process, at: now)) }
+          continue
+        }
       } catch .gone {
       } catch { continue }
       gone.append(process)
@@ -432,9 +435,17 @@ extension Daemon {
     alert.members[0].finding.evidence.append("\(who) has reported itself: \"\(report.printable)\".")
   }
 
-  private func keepEvidence(of event: AlertEvent) {
+  /// The limit is as good as reached, and an alert of a leak speaks of it already: what the process has open now is kept.
+  func keepEvidenceAtLimit(of process: AlertProcess) {
+    let alert = book.firing.first { alert in
+      alert.type == .leak && alert.members.contains { $0.process.pid == process.pid }
+    }
+    if let alert { keepEvidence(of: AlertEvent(.escalated, alert), atLimit: true) }
+  }
+
+  private func keepEvidence(of event: AlertEvent, atLimit: Bool = false) {
     guard event.summary == nil, event.alert.type != .report,
-      event.word == .alert || (event.word == .escalated && event.alert.priority <= 2)
+      event.word == .alert || atLimit || (event.word == .escalated && event.alert.priority <= 2)
     else { return }
     let process = event.alert.worst.flatMap { roster.index(of: $0.process.pid) }.map { roster.watched[$0] }
     let json = event.json(host: Host.name, now: WallClock.now, time: WallClock.rfc3339)

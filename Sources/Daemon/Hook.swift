@@ -28,7 +28,7 @@ package struct HookJob: Sendable {
     let alert = event.alert
     let scalars: [(String, String?)] = [
       ("EVENT", word), ("TYPE", alert.type.rawValue), ("ALERT_ID", id), ("PRIORITY", String(event.priority)),
-      ("UNIT", alert.unit), ("PID", alert.worst.map { String($0.process.pid) }),
+      ("UNIT", alert.unit ?? ""), ("PID", alert.worst.map { String($0.process.pid) }),
       ("COMM", alert.worst?.process.command.printable), ("KIND", alert.kind?.rawValue),
       ("TARGET", alert.target?.printable), ("MESSAGE", event.message),
     ]

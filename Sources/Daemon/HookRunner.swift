@@ -26,6 +26,8 @@ package final class HookRunner: Sendable {
     var notes: [Note] = []
     var tallies: [String: Tally] = [:]
     var running = 0
+    /// Why each hook has failed since it last worked.
+    var failures: [String: Set<String>] = [:]
     /// To be tried again.
     var later: [HookJob] = []
     var isEnding = false
@@ -34,17 +36,21 @@ package final class HookRunner: Sendable {
   private let state = Mutex(State())
   private let bell: Bell
   private let usesSystemd: Bool
-  /// A failure of a hook that says it may be tried again.
-  private static let mostAttempts = 6
+  /// Of a hook that says it may be tried again: a day of them, with the pauses below.
+  private let mostAttempts: Int
   private let firstPause: Duration
+  private static let longestPause = Duration.seconds(600)
   /// So many wait to be taken; a flood is cut.
   fileprivate static let mostNotes = 200
 
   /// - Parameters:
   ///   - usesSystemd: hooks are units of their own.
-  ///   - firstPause: before a run that asked for it is tried again; each next pause is twice as long.
-  package init(usesSystemd: Bool, firstPause: Duration = .seconds(10)) throws(SystemCallError) {
-    (self.usesSystemd, self.firstPause) = (usesSystemd, firstPause)
+  ///   - firstPause: before a run that asked for it is tried again; each next pause is twice as long, up to ten minutes.
+  ///   - mostAttempts: then it is given up.
+  package init(
+    usesSystemd: Bool, firstPause: Duration = .seconds(10), mostAttempts: Int = 150
+  ) throws(SystemCallError) {
+    (self.usesSystemd, self.firstPause, self.mostAttempts) = (usesSystemd, firstPause, mostAttempts)
     bell = try Bell()
     try BackgroundThread.start { [self] in work() }
   }
@@ -53,7 +59,8 @@ package final class HookRunner: Sendable {
   package func run(_ job: HookJob) {
     let name = job.hook.name
     state.withLock { state in
-      if state.waiting[name, default: []].count >= job.hook.queue {
+      let waiting = state.waiting[name, default: []].count + state.later.count { $0.hook.name == name }
+      if waiting >= job.hook.queue {
         state.tallies[name, default: Tally()].dropped += 1
         let dropped = state.tallies[name]?.dropped ?? 0
         // Told at 1, 10, 100 …: a flood is not answered by a flood.
@@ -116,9 +123,7 @@ package final class HookRunner: Sendable {
           unfinished.append(entry)
           continue
         }
-        if let again = finished(entry.job, result) {
-          later.append((again, now + firstPause * (1 << again.attempts) / 2))
-        }
+        if let again = finished(entry.job, result) { later.append((again, now + pause(again.attempts))) }
       }
       running = unfinished
       // After those that are over have made room: who waits for it then waits for one that runs, and is looked after.
@@ -126,7 +131,7 @@ package final class HookRunner: Sendable {
         number += 1
         switch start(job, number, bus) {
         case .running(let run): running.append(Running(job: job, run: run))
-        case .over(let again?): later.append((again, now + firstPause * (1 << again.attempts) / 2))
+        case .over(let again?): later.append((again, now + pause(again.attempts)))
         case .over(nil): break
         }
       }
@@ -144,6 +149,9 @@ package final class HookRunner: Sendable {
           : now + .milliseconds(100))
     }
   }
+
+  /// After so many attempts.
+  private func pause(_ attempts: Int) -> Duration { min(firstPause * (1 << min(attempts, 10)) / 2, Self.longestPause) }
 
   /// What is to be run now. Of one alert a hook is told one thing after the other: the end of it not before its beginning,
   /// which is to be tried again.
@@ -191,22 +199,30 @@ package final class HookRunner: Sendable {
   private func finished(_ job: HookJob, _ result: HookResult) -> HookJob? {
     let name = job.hook.name
     return state.withLock { state in
-      state.tallies[name, default: Tally()].results[result.word, default: 0] += 1
+      let isLast = result == .tryAgain && job.attempts + 1 >= mostAttempts
+      let word = isLast ? HookResult.failed("").word : result.word
+      state.tallies[name, default: Tally()].results[word, default: 0] += 1
       switch result {
-      case .delivered: return nil
-      case .tryAgain where job.attempts + 1 < Self.mostAttempts:
+      case .delivered:
+        if state.failures.removeValue(forKey: name) != nil {
+          state.note(Note(hook: name, text: "\(job.word) \(job.id) was delivered: it works again", isFailure: false))
+        }
+        return nil
+      case .tryAgain where !isLast:
         var again = job
         again.attempts += 1
         return again
-      case .tryAgain:
-        state.note(
-          Note(
-            hook: name, text: "\(job.word) \(job.id) was not delivered in \(Self.mostAttempts) tries", isFailure: true))
-      case .failed(let reason):
-        state.note(Note(hook: name, text: "\(job.word) \(job.id): \(reason)", isFailure: true))
+      case .tryAgain: fail(job, "it was not delivered in \(mostAttempts) tries", &state)
+      case .failed(let reason): fail(job, reason, &state)
       }
       return nil
     }
+  }
+
+  /// Once for each reason, until it works again.
+  private func fail(_ job: HookJob, _ reason: String, _ state: inout State) {
+    guard state.failures[job.hook.name, default: []].insert(reason).inserted else { return }
+    state.note(Note(hook: job.hook.name, text: "\(job.word) \(job.id): \(reason)", isFailure: true))
   }
 }
 

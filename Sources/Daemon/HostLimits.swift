@@ -31,10 +31,10 @@ struct HostLimits {
     let isNearNow = handles.part * 100 >= Double(isNear ? max(1, percent - 5) : percent)
     defer { isNear = isNearNow }
     if !isNearNow { return isNear ? far(text, &book, at: now) : [] }
-    if isNear { return [] }
+    // Said again each time: it may be worse by now.
     let finding = Finding(
       id: 0, kind: .file, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
-      timeToLimit: .seconds(3600), timeToLimitInterval: nil, confidence: 1, evidence: [])
+      timeToLimit: handles.part >= 0.98 ? .zero : .seconds(3600), timeToLimitInterval: nil, confidence: 1, evidence: [])
     return book.limit(
       "file-max", of: nil, owner: Self.owner,
       text: "\(text): beyond that every open fails with ENFILE",

@@ -61,11 +61,14 @@ package struct InotifyTally: Sendable {
   private mutating func judge(_ percent: Int, _ book: inout AlertBook, at now: Moment) -> [AlertEvent] {
     guard let limit = Self.limit, limit > 0 else { return [] }
     var events: [AlertEvent] = []
-    func text(_ count: Int) -> String { "\(count) of \(limit) inotify instances (fs.inotify.max_user_instances)" }
-    for (user, count) in counts where count * 100 >= limit * percent && near.insert(user).inserted {
+    func text(_ count: Int) -> String {
+      "processes that are watched have \(count) of \(limit) inotify instances (fs.inotify.max_user_instances)"
+    }
+    for (user, count) in counts where count * 100 >= limit * percent {
+      near.insert(user)
       let finding = Finding(
         id: 0, kind: .inotify, target: nil, leaked: 0, since: now.time, ratePerHour: 0, rateInterval: 0...0,
-        timeToLimit: nil, timeToLimitInterval: nil, confidence: 1, evidence: [])
+        timeToLimit: count * 100 >= limit * 98 ? .zero : nil, timeToLimitInterval: nil, confidence: 1, evidence: [])
       events += book.limit(
         "inotify", of: nil, owner: Self.owner + user,
         text: "\(text(count)): beyond that inotify_init fails with EMFILE", finding: finding, count: count,

@@ -82,6 +82,15 @@ package struct Overview: Sendable {
     }
   }
 
+  /// A leak of a unit's workers, of which no single one leaks enough.
+  package mutating func add(_ alert: Alert) {
+    guard alert.type == .leak, alert.worst?.process.pid == 0, let unit = alert.unit, let index = indices[unit] else {
+      return
+    }
+    units[index].verdict = .leak
+    units[index].leakedPerSecond += alert.ratePerHour / 3600
+  }
+
   private mutating func add(_ suspect: SuspectRow) {
     var key = suspect
     key.open = 0

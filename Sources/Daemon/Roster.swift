@@ -219,6 +219,9 @@ package final class Roster {
   /// What was remembered of those who were not found again is not waited for.
   package func forgetRemembered() { remembered.forget() }
 
+  /// Whether a rule, or the want of one, keeps it from being watched.
+  package func isLeftAlone(_ pid: Int32) -> Bool { if case .leftAlone? = others[pid] { true } else { false } }
+
   package func index(of pid: Int32) -> Int? { indices[pid] }
 
   private func facts(_ directory: borrowing ProcessDirectory) -> ProcessFacts {

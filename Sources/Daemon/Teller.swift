@@ -173,7 +173,8 @@ extension HookSettings {
     guard let word = Event(rawValue: event.word.rawValue), events.contains(word),
       let type = AlertType(rawValue: event.alert.type.rawValue), types.contains(type)
     else { return false }
-    // An end is as urgent as what it ends.
-    return (event.summary?.priority ?? event.alert.priority) <= priority.rawValue
+    // An end is as urgent as the most urgent that was told of what it ends.
+    let urgency = event.word == .resolved ? min(event.alert.toldPriority, event.alert.priority) : event.alert.priority
+    return (event.summary?.priority ?? urgency) <= priority.rawValue
   }
 }

@@ -21,6 +21,8 @@ package struct Watched {
   /// When it was taken in, since boot.
   package let since: Duration
   package var limit = LimitWatch()
+  /// Whether what it had open at its limit is kept.
+  var isKeptAtLimit = false
   /// Its leaks as of the last look.
   package var findings: [Finding] = []
   /// Whether it is known what its owner says of it.

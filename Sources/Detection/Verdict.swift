@@ -88,6 +88,8 @@ package enum Resolution: String, Sendable, Codable {
   case retracted
   /// It has turned out to be a part of another finding.
   case merged
+  /// It is not known how it stands: the process is not watched any more.
+  case unwatched
 }
 
 /// Something that is worth a line, and wakes nobody.

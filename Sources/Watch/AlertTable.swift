@@ -23,7 +23,9 @@ package struct AlertRow: Sendable {
     host = (event.host ?? "").printable
     cells = [
       WallClock.local(event.time),
-      (event.event.isEmpty ? "?" : event.event.printable) + sender,
+      (event.event.isEmpty ? "?" : event.event.printable) + (event["FDWATCH_SILENCED"] == "1" ? ", silenced" : "")
+        + sender,
+      (event["FDWATCH_ALERT_ID"] ?? "").printable,
       Self.who(event), Self.what(event, type),
       (event["FDWATCH_LEAKED"] ?? "").printable,
       event["FDWATCH_RATE_PER_HOUR"].flatMap { Double($0) }.map { $0.inHours } ?? "",
@@ -64,10 +66,14 @@ package struct AlertRow: Sendable {
       case "closed"?: return "over: its descriptors were closed"
       case "exited"?: return "over: the process exited"
       case "retracted"?: return "over: they were closed after all, it was not a leak"
+      case "merged"?: return "over: it is a part of another of its leaks"
+      case "unwatched"?: return "over: it is not watched any more"
       default: return nil
       }
     }
-    let isInColumns = event["FDWATCH_KIND"] != nil || event["FDWATCH_TYPE"] == "limit"
+    // A limit of a user or of the host is nobody's in the columns.
+    let isInColumns =
+      event["FDWATCH_KIND"] != nil || (event["FDWATCH_TYPE"] == "limit" && event["FDWATCH_PID"] != nil)
     guard let stack = event["FDWATCH_STACK"], !stack.isEmpty else {
       return isInColumns ? nil : (event["FDWATCH_EVIDENCE"] ?? event.message).printable
     }
@@ -111,7 +117,8 @@ package struct AlertTable: Sendable {
 
   private var table: TextTable {
     var columns: [TextTable.Column] = [
-      .init("TIME"), .init("EVENT"), .init("WHO"), .init("WHAT", isFlexible: true), .init("LEAKED", alignRight: true),
+      .init("TIME"), .init("EVENT"), .init("ALERT"), .init("WHO"), .init("WHAT", isFlexible: true),
+      .init("LEAKED", alignRight: true),
       .init("RATE", alignRight: true), .init("LIMIT IN", alignRight: true),
     ]
     if showsHost { columns.insert(.init("HOST"), at: 1) }

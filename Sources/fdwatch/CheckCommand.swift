@@ -80,21 +80,33 @@ struct CheckCommand: ParsableCommand {
     }
     if seen == 0, let refusal { return answer(3, "\(refusal)".replacing("|", with: "/")) }
     if seen == 0 { return answer(3, "no process \(unit.map { "belongs to \($0.printable)" } ?? target)") }
-    let alert = daemonAlert(unit: unit)
     let percent = fullest?.percent ?? 0
-    let usage = fullest.map { "\(open) open, fullest \($0.name) at \($0.percent) %" } ?? "\(open) open, no limit"
+    var usage = fullest.map { "\(open) open, fullest \($0.name) at \($0.percent) %" } ?? "\(open) open, no limit"
+    var alert: DaemonStatus.AlertLine?
+    var isUnknown = false
+    do throws(ControlError) {
+      alert = try daemonAlert(unit: unit)
+    } catch .notRunning {
+      usage += " (no daemon runs)"
+    } catch {
+      // Whether it leaks is what was asked for.
+      usage = "\(error); \(usage)"
+      isUnknown = true
+    }
     let data =
       "|open=\(open);;;0 processes=\(seen);;;0 fullest=\(percent)%;\(warning);\(critical);0;100"
       + (limit.map { " soft_limit=\($0);;;0" } ?? "")
     let text = (alert?.message.printable ?? usage).replacing("|", with: "/")
     if alert.map({ $0.priority <= 2 }) == true || percent >= critical { return answer(2, text + data) }
+    if isUnknown { return answer(3, text + data) }
     if alert != nil || percent >= warning { return answer(1, text + data) }
     return answer(0, text + data)
   }
 
   /// The most urgent alert of the target, if a daemon runs and knows one.
-  private func daemonAlert(unit: String?) -> DaemonStatus.AlertLine? {
-    guard let bytes = try? place.client.get("/status"), let status = try? DaemonStatus(bytes) else { return nil }
+  private func daemonAlert(unit: String?) throws(ControlError) -> DaemonStatus.AlertLine? {
+    let answer = try place.client.get("/status")
+    guard let status = try? DaemonStatus(answer) else { return nil }
     return status.alerts.filter { alert in
       !alert.silenced && alert.type != "report"
         && (unit.map { alert.unit == $0 } ?? (alert.pids ?? []).contains(Int32(target) ?? -1))

@@ -48,8 +48,9 @@ struct SilenceCommand: ParsableCommand {
       subject: unit, until: off ? 0 : WallClock.now + (span?.duration.seconds ?? 0), reason: reason ?? "",
       by: Host.environment("SUDO_USER") ?? Host.userName(Host.effectiveUser))
     let body = String(decoding: try JSONEncoder().encode(silence), as: UTF8.self)
-    _ = try asking { () throws(ControlError) in try place.client.post("/silence", body) }
-    emit(off ? "\(unit) is told of again" : "\(unit) is silent until \(WallClock.rfc3339(silence.until))")
+    let answer = try asking { () throws(ControlError) in try place.client.post("/silence", body) }
+    let words = String(decoding: answer, as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: " ")
+    emit(off ? words : "\(words), until \(WallClock.local(silence.until))")
   }
 }
 

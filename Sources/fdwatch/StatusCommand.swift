@@ -139,7 +139,7 @@ struct DaemonStatus {
 
   func lines(style: TextStyle, rows: Int?, columns: Int?) -> [String] {
     var lines = [
-      style.bold("fdwatch \(form.version)[\(form.pid)]") + ", since \(form.since)",
+      style.bold("fdwatch \(form.version)[\(form.pid)]") + ", since \(Self.local(form.since))",
       "watching \(form.watched) processes\(blind)",
     ]
     if let own = form.own {
@@ -158,12 +158,14 @@ struct DaemonStatus {
     for silence in form.silences {
       lines.append(
         style.dim(
-          "silent until \(silence.until): \(silence.subject.printable) (\(silence.reason.printable), by \(silence.by.printable))"
+          "silent until \(Self.local(silence.until)): \(silence.subject.printable) (\(silence.reason.printable), by \(silence.by.printable))"
         ))
     }
     lines += [""] + unitLines(style, rows, columns)
     return lines
   }
+
+  private static func local(_ time: String) -> String { WallClock.seconds(of: time).map(WallClock.local) ?? time }
 
   private var blind: String {
     let unseen = form.unseen.filter { $0.value > 0 }.sorted { $0.key < $1.key }
@@ -172,12 +174,15 @@ struct DaemonStatus {
   }
 
   private func alertLines(_ style: TextStyle, _ columns: Int?) -> [String] {
+    if form.alerts.isEmpty, form.watched == 0 {
+      return [style.warning("Nothing is watched: no process that can be seen fits a [[watch]] rule.")]
+    }
     if form.alerts.isEmpty { return [style.good("Nothing leaks.")] }
     return form.alerts.flatMap { alert -> [String] in
       let word =
         alert.silenced ? "silenced" : ["LEAK", "LEAK", "CRIT", "ERROR", "WARN", "NOTE"][min(max(alert.priority, 0), 5)]
       let head = "\(word.padded(8))  \(alert.id)  "
-      let text = "\(alert.message.printable) (since \(alert.first_seen.prefix(16).replacing("T", with: " ")))"
+      let text = "\(alert.message.printable) (since \(Self.local(alert.first_seen).prefix(16)))"
       let wrapped = text.wrapped(max(40, (columns ?? 200) - head.columns))
       return wrapped.enumerated().map { index, line in
         let start = index == 0 ? (alert.priority <= 3 && !alert.silenced ? style.alarm(head) : style.warning(head)) : ""

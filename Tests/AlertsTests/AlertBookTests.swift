@@ -80,7 +80,9 @@ extension [AlertEvent] {
     var book = AlertBook()
     let first = try #require(book.alert(finding("a", leaked: 60), process(), at: .zero).first)
     func evidence(_ leaked: Int, _ process: AlertProcess) throws -> String? {
-      let told = book.alert(finding("b\(leaked)", leaked: leaked), process, at: .seconds(9))
+      var other = finding("b\(leaked)", leaked: leaked)
+      other.ratePerHour = 38 * Double(leaked) / 60
+      let told = book.alert(other, process, at: .seconds(9))
       return try #require(told.first?.alert.worst).finding.evidence.last
     }
     for leaked in [31, 57, 62, 118] {
@@ -90,6 +92,10 @@ extension [AlertEvent] {
       _ = book.end(finding("b\(leaked)"), process(), at: .seconds(9))
     }
     #expect(try evidence(90, process()) == "First.")
+    // As many, but not as fast.
+    var slow = finding("slow", leaked: 60)
+    slow.ratePerHour = 2
+    #expect(book.alert(slow, process(), at: .seconds(9)).first?.alert.worst?.finding.evidence == ["First."])
     #expect(try evidence(60, process(5)) == "First.", "another process")
   }
 
@@ -101,9 +107,30 @@ extension [AlertEvent] {
     }
     #expect(told(hour * 20).words == [.escalated])
     #expect(told(hour * 19).isEmpty)
+    // Where the priority rises, it is told.
+    #expect(told(hour * 5).map(\.priority) == [3] && told(hour / 2).words == [.escalated])
     let last = told(.seconds(500))
     #expect(last.words == [.escalated] && last[0].priority == 2)
     #expect(told(hour * 48).isEmpty && told(.seconds(400)).isEmpty)
+  }
+
+  @Test func `is as urgent at its end as at its worst, for hooks`() {
+    var book = AlertBook()
+    _ = book.alert(finding(left: hour / 2), process(1), at: .zero)
+    _ = book.alert(finding(left: hour * 48), process(2), at: .zero)
+    #expect(book.end(finding(), process(1), at: .seconds(1)).isEmpty)
+    let end = book.end(finding(), process(2), at: .seconds(2))
+    #expect(end.first?.alert.priority == 4 && end.first?.alert.toldPriority == 3 && end.first?.priority == 5)
+  }
+
+  @Test func `is reminded of as the policy says now`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    book.policy.reminders = nil
+    #expect((1...100).allSatisfy { book.tick(at: at(hour * $0)).isEmpty })
+    book.policy.reminders = .seconds(1800)
+    #expect(book.tick(at: at(hour * 101)).isEmpty)
+    #expect((102...106).contains { !book.tick(at: at(hour * $0)).isEmpty })
   }
 
   @Test func `reminds ever more rarely`() {
@@ -153,6 +180,15 @@ extension [AlertEvent] {
     #expect(wider(process()).isEmpty && book.firing.map(\.id) == [first.alert.id] && book.firing[0].target == "/x/*")
     // Another worker that leaks the same joins it; another class of the same process does not.
     #expect(wider(process(5)).isEmpty && book.firing.count == 1)
+    // Two that call it by different names do not pull it back and forth.
+    let revision = book.revision
+    for turn in 0..<10 {
+      let name = turn % 2 == 0 ? "/x/10-*" : "/x/*"
+      let worker = process(turn % 2 == 0 ? 5 : 812)
+      #expect(
+        book.update(finding(name, id: 5), of: worker, count: 9, limits: limits, at: at(.seconds(9))).isEmpty)
+    }
+    #expect(book.revision == revision && book.firing.count == 1)
     #expect(book.alert(finding("/x/10-*", id: 6), process(), at: .seconds(10)).words == [.alert])
     #expect(book.end(finding("/x/*", id: 5), process(5), at: .seconds(11)).isEmpty)
     let end = book.end(finding("/*", id: 5), process(), at: .seconds(12))
@@ -168,12 +204,13 @@ extension [AlertEvent] {
     #expect(end[0].message.hasSuffix("over, it is a part of another of its leaks, which goes on"))
   }
 
-  @Test func `of who is not watched any more ends without a word, and at no cost to others`() {
+  @Test func `of who is not watched any more is over, at no cost to others`() {
     var book = AlertBook()
     for pid in 1...20 { _ = book.alert(finding(), process(Int32(pid), unit: nil), at: .zero) }
     _ = book.tick(at: at(hour / 2))
-    for pid in 1...20 { book.forget(process(Int32(pid), unit: nil), at: at(hour / 2)) }
-    #expect(book.firing.isEmpty)
+    let ended = (1...20).flatMap { book.unwatched(process($0, unit: nil), at: at(hour / 2)) }
+    #expect(book.firing.isEmpty && ended.count == 20 && ended[0].resolution == .unwatched)
+    #expect(ended[0].message == "orders[1] leaked tcp 10.0.0.5:5432: over, it is not watched any more")
     let told = (31...50).flatMap { book.alert(finding(), process($0, unit: nil), at: hour / 2) }
     #expect(told.count == 20)
   }
@@ -199,7 +236,7 @@ extension [AlertEvent] {
     #expect(book.firing.count == 1000)
     #expect(book.tick(at: at(.seconds(30))).isEmpty)
     let summary = try #require(book.tick(at: at(.seconds(62))).first)
-    #expect(summary.summary?.events == 980 && summary.summary?.units.count == 10)
+    #expect(summary.alert.routing.hooks == nil && summary.summary?.events == 980 && summary.summary?.units.count == 10)
     #expect(summary.message.hasPrefix("980 more events of alerts within a minute, of u100.service, "))
   }
 
@@ -210,6 +247,17 @@ extension [AlertEvent] {
       finding(left: .seconds(60)), of: process(1, unit: "u1.service"), count: 1000, limits: limits, at: at(.seconds(1)))
     #expect(told.words == [.escalated])
     #expect(book.alert(finding(left: .seconds(60)), process(101, unit: nil), at: .seconds(1)).words == [.alert])
+  }
+
+  @Test func `is summed up for those whom it concerns`() {
+    var book = AlertBook()
+    for pid in 1...60 {
+      let routing = AlertRouting(hooks: [pid % 2 == 0 ? "a" : "b"])
+      _ = book.take(
+        .alert(finding()), of: process(Int32(pid), unit: nil), count: 1, limits: limits, routing: routing, at: at(.zero)
+      )
+    }
+    #expect(book.tick(at: at(.seconds(61))).first?.alert.routing.hooks == ["a", "b"])
   }
 
   @Test func `tells the end of all that it has named, and of no other`() {
@@ -538,10 +586,38 @@ extension [AlertEvent] {
     book.silence(silence(.zero), at: at(hour * 100))
     #expect(book.activeSilences(at: at(hour * 100)).isEmpty)
     #expect(book.tick(at: at(hour * 100)).words == [.escalated])
+    #expect(book.tick(at: at(hour * 100 + .seconds(1))).isEmpty, "once")
     book.silence(silence(hour * 1000), at: at(hour * 100))
     #expect(book.tick(at: at(hour * 101)).isEmpty)
     book.silence(silence(.zero), at: at(hour * 102))
     #expect(book.tick(at: at(hour * 102)).words == [.reminder])
+    #expect(book.tick(at: at(hour * 102 + .seconds(1))).isEmpty, "once")
+  }
+
+  @Test func `that is over is noticed by whoever comes first`() {
+    var book = AlertBook()
+    _ = book.alert(finding(), process(), at: .zero)
+    book.silence(silence(hour), at: at(.zero))
+    #expect(book.tick(at: at(.seconds(1))).isEmpty)
+    // A poll, and not the passing of time.
+    #expect(book.update(finding(), of: process(), count: 9, limits: limits, at: at(hour)).words == [.reminder])
+    #expect(book.tick(at: at(hour)).isEmpty)
+  }
+
+  @Test func `is taken back with and without the ending of the unit's name`() {
+    var book = AlertBook()
+    let before = book.silence(silence(hour), at: at(.zero))
+    #expect(!before)
+    var end = silence(.zero)
+    end.subject = "orders.service"
+    let (first, second) = (book.silence(end, at: at(.seconds(1))), book.silence(end, at: at(.seconds(1))))
+    #expect(first && !second)
+    for number in 0..<300 {
+      var other = silence(hour * (number + 2))
+      other.subject = "u\(number)"
+      book.silence(other, at: at(.seconds(2)))
+    }
+    #expect(book.silences.count == AlertBook.mostSilences && book.silences.contains { $0.subject == "u299" })
   }
 
   @Test func `of a thousand leaks gives few entries, holds back no other alert, and gives few when it ends`() {

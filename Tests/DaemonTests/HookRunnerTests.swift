@@ -16,7 +16,7 @@ import Testing
 
   init() throws {
     directory = try TemporaryDirectory()
-    runner = try HookRunner(usesSystemd: false, firstPause: .milliseconds(100))
+    runner = try HookRunner(usesSystemd: false, firstPause: .milliseconds(100), mostAttempts: 6)
   }
 
   private func run(_ script: String, name: String = "hook", _ change: (inout HookSettings) -> Void = { _ in }) {
@@ -72,8 +72,8 @@ import Testing
   @Test func `is given up in the end`() throws {
     run("exit 75")
     let notes = try finish(6)
-    #expect(notes.count == 1 && notes[0].isFailure && notes[0].text == "alert cafe was not delivered in 6 tries")
-    #expect(runner.tallies["hook"]?.results == ["tryagain": 6])
+    #expect(notes.map(\.text) == ["alert cafe: it was not delivered in 6 tries"] && notes[0].isFailure)
+    #expect(runner.tallies["hook"]?.results == ["tryagain": 5, "failed": 1])
   }
 
   @Test(arguments: [("exit 3", "it ended with 3"), ("kill -SEGV $$", "it was ended by signal 11")])
@@ -81,6 +81,17 @@ import Testing
     run(script)
     let notes = try finish()
     #expect(notes.map(\.text) == ["alert cafe: \(why)"] && notes[0].isFailure)
+  }
+
+  @Test func `that goes on failing is told of once, until it works again`() throws {
+    let flag = "\(directory.path)/works"
+    for _ in 0..<3 { run("[ -e \(flag) ] || exit 4") }
+    #expect(try finish(3).map(\.text) == ["alert cafe: it ended with 4"])
+    try "".write(toFile: flag, atomically: true, encoding: .utf8)
+    for _ in 0..<2 { run("[ -e \(flag) ] || exit 4") }
+    #expect(try finish(5).map(\.text) == ["alert cafe was delivered: it works again"])
+    run("exit 4")
+    #expect(try finish(6).map(\.text) == ["alert cafe: it ended with 4"])
   }
 
   @Test func `that cannot be started is told with why`() throws {

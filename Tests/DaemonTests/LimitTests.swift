@@ -67,12 +67,14 @@ import Testing
     let daemon = try RunningDaemon(RunningDaemon.watching("dt-silent", hook))
     try daemon.waitUntilItListens()
     let told = try daemon.ask("silence", ["dt-silent", "--for", "1h", "--reason", "known, #1"])
-    #expect(told.status == .exited(0) && told.output.hasPrefix("dt-silent is silent until "))
+    #expect(
+      told.status == .exited(0) && told.output.hasPrefix("dt-silent is silent: 0 of the alerts that go on now, until "))
     try child.open("eventfd", 987)
     try daemon.eventually { try daemon.alerts.first?["silenced"] as? Bool == true }
     let status = try daemon.ask("status")
     #expect(status.status == .exited(0) && status.output.contains("silenced") && status.output.contains("known, #1"))
-    #expect(!daemon.said.contains("990 of 1000") && !daemon.said.contains("hook file"))
+    try daemon.waitFor("fdwatch: Silenced: dt-silent[\(child.pid)]: 990 of 1000")
+    #expect(!daemon.said.contains("fdwatch: dt-silent[") && !daemon.said.contains("hook file"))
     #expect(try daemon.metric("fdwatch_alert_events_total{event=\"alert\"}") == 0)
 
     #expect(try daemon.ask("silence", ["dt-silent", "--off"]).status == .exited(0))
@@ -113,7 +115,7 @@ import Testing
     let told = try object(try daemon.waitFor("hook other: {").drop { $0 != "{" })
     #expect(told["labels"] as? [String: String] == ["team": "web"])
     // The test of all hooks comes after all that was queued.
-    #expect(try daemon.ask("test-alert").output == "sent to the journal, hook other, hook each\n")
+    #expect(try daemon.ask("test-alert").output == "sent to standard error, hook other, hook each\n")
     try daemon.waitFor("hook each: each got fdwatch")
     #expect(!daemon.said.contains("got dt-rule-b") && !daemon.said.contains("each got dt"))
     #expect(try daemon.status["watched"] as? Int == 2, "one is ignored")

@@ -38,11 +38,11 @@ import Testing
     try daemon.waitFor("the configuration was read again")
     #expect(try daemon.status["configuration_problem"] is NSNull)
     #expect(try daemon.metric("fdwatch_config_reload_failed") == 0)
-    // What is ignored now is nobody's business, and ends without a word.
+    // What is ignored now is nobody's business, and whoever was told of it is told so.
     #expect(try daemon.alerts.isEmpty && daemon.status["watched"] as? Int == 0)
     #expect(try daemon.ask("test-alert").status == .exited(0))
     try daemon.waitFor("hook new: hello")
-    #expect(!daemon.said.contains("Over: "))
+    #expect(daemon.said.contains("Over: dt-reload[\(child.pid)]: it is not watched any more"))
   }
 
   @Test func `takes effect for whoever is watched at a longer interval`() throws {
