@@ -139,7 +139,9 @@ extension Daemon {
     tell(book.tick(at: now))
     let covered = book.firing.count { silence.covers($0, at: -.infinity) }
     let silenced = book.firing.count { silence.covers($0, at: -.infinity) && $0.isSilenced }
-    if !isEnd { return HTTPAnswer("\(subject) is silent: \(covered) of the alerts that go on now\n") }
+    if !isEnd {
+      return HTTPAnswer("it covers \(covered == 0 ? "nothing" : covered == 1 ? "an alert" : "\(covered) alerts") now\n")
+    }
     return HTTPAnswer(
       (hadOne ? "\(subject) is told of again" : "there is no silence of \(subject)")
         + (silenced > 0 ? "; \(silenced) of its alerts are silent still, by another one (fdwatch status)" : "") + "\n")

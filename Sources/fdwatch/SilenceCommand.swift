@@ -4,6 +4,7 @@
 import Alerts
 import ArgumentParser
 import Daemon
+import Descriptors
 import FoundationEssentials
 import Linux
 
@@ -50,7 +51,7 @@ struct SilenceCommand: ParsableCommand {
     let body = String(decoding: try JSONEncoder().encode(silence), as: UTF8.self)
     let answer = try asking { () throws(ControlError) in try place.client.post("/silence", body) }
     let words = String(decoding: answer, as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: " ")
-    emit(off ? words : "\(words), until \(WallClock.local(silence.until))")
+    emit(off ? words : "\(unit.printable) is silent until \(WallClock.local(silence.until)); \(words)")
   }
 }
 

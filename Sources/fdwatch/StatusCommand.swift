@@ -161,8 +161,7 @@ struct DaemonStatus {
           "silent until \(Self.local(silence.until)): \(silence.subject.printable) (\(silence.reason.printable), by \(silence.by.printable))"
         ))
     }
-    lines += [""] + unitLines(style, rows, columns)
-    return lines
+    return form.units.isEmpty ? lines : lines + [""] + unitLines(style, rows, columns)
   }
 
   private static func local(_ time: String) -> String { WallClock.seconds(of: time).map(WallClock.local) ?? time }

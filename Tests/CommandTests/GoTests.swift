@@ -34,7 +34,7 @@ private struct Said {
   /// Slow enough for a correlation, fast enough for a test.
   private func program(_ leak: String, _ more: String..., listen: String = "127.0.0.1:0") throws -> GoProgram {
     let program = try GoProgram(
-      ["-leak", leak, "-load", "6", "-limit", "240", "-listen", listen, "-delay", "2s"] + more)
+      ["-leak", leak, "-load", "4", "-limit", "240", "-listen", listen, "-delay", "2s"] + more)
     // Its ordinary work has come to what it always is by then.
     #expect(try program.process.readLine() == "leaking")
     return program
