@@ -32,6 +32,7 @@ package final class Daemon {
   let procfs: Procfs
   let state: StateStore
   let evidence: EvidenceStore
+  let scribe = Scribe()
   let hooks: HookRunner
   let boot = Host.boot
   let started = Instant.now
@@ -128,7 +129,7 @@ package final class Daemon {
     for doubt in doubts { teller.log(doubt, priority: 4) }
     teller.log("fdwatch \(version) begins")
     teller.resume(runs)
-    attempt { () throws(SystemCallError) in if !runs.isEmpty { try state.save([SavedRun]()) } }
+    if !runs.isEmpty { scribe.write("runs") { () throws(SystemCallError) in try state.save([SavedRun]()) } }
     for problem in loaded.problems { teller.log("\(problem)", priority: 4) }
   }
 
@@ -170,8 +171,10 @@ extension Daemon {
     saveBook()
     teller.waitForHooks(until: .now + .seconds(5))
     teller.takeHookNotes()
-    let runs = teller.unfinishedRuns
-    attempt { () throws(SystemCallError) in try state.save(runs) }
+    let (state, runs) = (state, teller.unfinishedRuns)
+    scribe.write("runs") { () throws(SystemCallError) in try state.save(runs) }
+    scribe.wait(until: .now + .seconds(5))
+    takeOutcome()
     teller.log("fdwatch ends: what it knows is kept in \(paths.state)")
     teller.deliver()
   }
@@ -341,6 +344,7 @@ extension Daemon {
     tell(hostLimits.observe(percent, &book, at: now))
     tell(inotify.observe(percent, roster.watched, in: procfs, &book, at: now))
     teller.takeHookNotes()
+    takeOutcome()
     teller.retry(at: .now)
     // After it was told: who dies in between tells it twice, and does not keep it to himself.
     if book.revision != savedRevision {
@@ -384,19 +388,26 @@ extension Daemon {
     let states = roster.watched.compactMap { watched in
       watched.close.map { (key: StateStore.Key(watched.subject), state: $0.savedState) }
     }
-    attempt { () throws(SystemCallError) in try state.save(states, boot: boot, at: Instant.now.sinceBoot) }
+    let (state, boot, time) = (state, boot, lastSave)
+    scribe.write("detectors") { () throws(SystemCallError) in try state.save(states, boot: boot, at: time) }
   }
 
-  func saveBook() { attempt { () throws(SystemCallError) in try state.save(book.saved, unitLedger, boot: boot) } }
+  func saveBook() {
+    let (state, boot, book, units) = (state, boot, book.saved, unitLedger)
+    scribe.write("book") { () throws(SystemCallError) in try state.save(book, units, boot: boot) }
+  }
 
-  func saveSilences() { attempt { () throws(SystemCallError) in try state.save(book.silences) } }
+  func saveSilences() {
+    let (state, silences) = (state, book.silences)
+    scribe.write("silences") { () throws(SystemCallError) in try state.save(silences) }
+  }
 
   /// A full disk is told once, and again when it has been well meanwhile.
-  private func attempt(_ body: () throws(SystemCallError) -> Void) {
-    do throws(SystemCallError) {
-      try body()
-      toldProblems.remove("state")
-    } catch {
+  private func takeOutcome() {
+    switch scribe.takeOutcome() {
+    case nil: break
+    case .success?: toldProblems.remove("state")
+    case .failure(let error)?:
       if toldProblems.insert("state").inserted {
         teller.log("\(paths.state) takes no more (\(error)): a restart would forget what is known now", priority: 3)
       }
