@@ -164,7 +164,9 @@ extension DaemonHost {
   func eventually(_ what: String, _ isSo: () throws -> Bool) throws {
     let deadline = ContinuousClock.now + .seconds(60)
     while try !isSo() {
-      if ContinuousClock.now > deadline { throw TestFailure("it never comes to pass: \(what)") }
+      if ContinuousClock.now > deadline {
+        throw TestFailure("it never comes to pass: \(what); the daemon says: \((try? get("/status")) ?? "nothing")")
+      }
     }
   }
 }
