@@ -39,6 +39,9 @@ package struct AlertProcess: Sendable, Hashable, Codable {
     (self.executable, self.user, self.unit) = (executable, user, unit)
   }
 
+  /// Whatever it executes by now.
+  func isSame(as other: AlertProcess) -> Bool { pid == other.pid && startTime == other.startTime }
+
   /// `nginx[4711]`.
   package var name: String { "\(command.printable)[\(pid)]" }
 }
@@ -131,8 +134,8 @@ extension Alert {
   /// Whether it speaks of this finding of this process, whatever that was called then.
   func hasMember(_ member: AlertMember) -> Bool {
     members.contains {
-      $0.process.pid == member.process.pid && $0.process.startTime == member.process.startTime
-        && $0.finding.id == member.finding.id && $0.finding.kind == member.finding.kind
+      $0.process.isSame(as: member.process) && $0.finding.id == member.finding.id
+        && $0.finding.kind == member.finding.kind
     }
   }
 

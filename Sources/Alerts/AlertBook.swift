@@ -200,7 +200,7 @@ extension AlertBook {
   package mutating func unwatched(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
     entries.keys.flatMap { cause in
       remove(cause, .unwatched, at: moment) {
-        $0.process.pid == process.pid && $0.process.startTime == process.startTime
+        $0.process.isSame(as: process)
       }
     }
   }
@@ -209,7 +209,7 @@ extension AlertBook {
   package mutating func merged(_ finding: Finding, of process: AlertProcess, at moment: Moment) -> [AlertEvent] {
     entries.keys.filter { $0.type == .leak && entries[$0]?.isFiring == true }.flatMap { cause in
       remove(cause, .merged, at: moment) {
-        $0.process.pid == process.pid && $0.process.startTime == process.startTime && $0.finding.id == finding.id
+        $0.process.isSame(as: process) && $0.finding.id == finding.id
       }
     }
   }
@@ -473,7 +473,7 @@ extension AlertBook {
     for (cause, entry) in entries where cause.type == .leak && entry.isFiring {
       guard
         entry.alert.members.contains(where: {
-          $0.process.pid == process.pid && $0.process.startTime == process.startTime
+          $0.process.isSame(as: process)
         })
       else { continue }
       entries[cause]?.unconfirmed[process.pid] = moment.time
