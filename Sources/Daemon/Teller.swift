@@ -123,7 +123,7 @@ package final class Teller {
     // `<4>`: the level of the line, where systemd reads it. See sd-daemon(3).
     let level = Notify.isWanted ? "<\(priority)>" : ""
     // Whoever reads it may have stopped to. A pipe that says that it takes something takes a page.
-    let line = "\(level)fdwatch: \(message.prefix(3000))\n"
+    let line = "\(level)fdwatch: \(String(decoding: message.utf8.prefix(3000), as: UTF8.self))\n"
     if (try? Readiness.wait([.init(2, forWriting: true)], until: .now))?.contains(2) == true {
       try? Terminal.write(line, to: 2)
     } else {
