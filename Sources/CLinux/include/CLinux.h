@@ -102,3 +102,7 @@ void fdwatch_copy_words(const void *memory, uint64_t *copy, size_t count);
 /// Only those are copied whose first word is another than in the copy. One that does not hold still becomes 0. Returns
 /// how many were copied.
 size_t fdwatch_copy_records(const void *memory, uint64_t *copy, size_t count, size_t words);
+
+/// openat2(2) below a directory that is taken for the root, through no magic link: glibc has no wrapper. The descriptor,
+/// or -1 with errno.
+int fdwatch_openat2(int root, const char *path, int flags);
