@@ -56,6 +56,16 @@ package struct ProcessDirectory: ~Copyable {
   /// Type and inode of one of its files.
   func node(of file: String) throws(SystemCallError) -> (type: FileType, inode: UInt64) { try directory.node(file) }
 
+  /// A handle for look-ups (`O_PATH`) of one of its files, or of what one of its links leads to.
+  package func handle(of file: String) throws(SystemCallError) -> Descriptor {
+    try Descriptor(path: table + file, in: directory)
+  }
+
+  /// One of its files, opened for reading.
+  func openFile(_ file: String) throws(SystemCallError) -> Descriptor {
+    try Descriptor(reading: table + file, in: directory)
+  }
+
   /// The bytes of one of its files.
   package func contents(of file: String, limit: Int = Self.smallFile) throws(ProcfsError) -> [UInt8] {
     try Self.reading(file) { () throws(SystemCallError) in try directory.contents(of: file, limit: limit) }

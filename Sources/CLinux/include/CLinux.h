@@ -106,3 +106,14 @@ size_t fdwatch_copy_records(const void *memory, uint64_t *copy, size_t count, si
 /// openat2(2) below a directory that is taken for the root, through no magic link: glibc has no wrapper. The descriptor,
 /// or -1 with errno.
 int fdwatch_openat2(int root, const char *path, int flags);
+
+/// connect(2) to an abstract UNIX stream socket, and to a numeric address of the Internet, waiting no longer than so many
+/// milliseconds. sockaddr_un and sockaddr_in are not to be filled from Swift without unsafe copying. -1 with errno.
+int fdwatch_connect_abstract(const void *name, size_t count, int timeout_ms);
+int fdwatch_connect_tcp(const char *address, uint16_t port, int timeout_ms);
+/// SO_PEERCRED, whose struct is under _GNU_SOURCE only, and getpeername(2) of a connected UNIX socket. The length of the
+/// name, at most `size`, or -1 with errno.
+int fdwatch_unix_peer(int descriptor, int *pid, uint32_t *user, void *name, size_t size);
+/// getaddrinfo(3), whose results are a list of unsafe pointers: the addresses of a name as texts of 46 bytes each. How many
+/// there are, at most `most`, or -1 if there is none.
+int fdwatch_resolve(const char *name, void *addresses, int most);
