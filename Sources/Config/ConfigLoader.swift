@@ -95,6 +95,7 @@ struct ConfigLoader {
     var sources: Sources = [:]
     WatchRule.schema.read(table.members, into: &rule, &sources, path: path, &mistakes)
     checkSelects(rule.selector, table, &mistakes)
+    keepSecrets(of: &rule, table, &mistakes)
     for node in table.members where node.key == "hooks" && rule.hooks != nil {
       let elements = if case .array(let elements) = node.value { elements } else { [node] }
       for element in elements {
@@ -103,6 +104,25 @@ struct ConfigLoader {
     }
     watch[watch.count - 1].append(
       Placed(value: rule, source: Source(path: path, line: table.place.line), sources: sources))
+  }
+
+  /// A token, or a header that may be one, is for processes that nobody else can pass a process off as.
+  private func keepSecrets(
+    of rule: inout WatchRule, _ table: (place: Place, members: [TOMLNode]), _ mistakes: inout [Mistake]
+  ) {
+    guard !rule.selector.excludesStrangers else { return }
+    // What could not be read was told of.
+    let found = [
+      "profile_headers": !rule.profileHeaders.isEmpty, "profile_token_file": rule.profileTokenFile != nil,
+    ]
+    for node in table.members where found[node.key] == true {
+      mistakes.append(
+        .warning(
+          node.keyPlace,
+          "\(node.key) is not sent: any user can start a process that fits this rule; expected user = \"NAME\", or a unit "
+            + "that no user can start, beside it"))
+    }
+    (rule.profileHeaders, rule.profileTokenFile) = ([], nil)
   }
 
   private mutating func readIgnore(

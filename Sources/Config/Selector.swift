@@ -47,6 +47,23 @@ extension Selector {
     return Set(asked.compactMap { $1 == nil ? nil : $0 })
   }
 
+  /// Whether a stranger's process cannot fit: who starts units, and as whom a process runs, is up to root.
+  ///
+  /// Any user can give a process a name or arguments, write a pid file of its own, and run any executable that it may read,
+  /// with a debugger attached.
+  var excludesStrangers: Bool {
+    if let user, Pattern.isPlain(user) { return true }
+    // Users have control groups of their own elsewhere: user.slice.
+    if cgroup?.hasPrefix("/system.slice/") == true { return true }
+    guard let unit = unit.map(Self.completed) else { return false }
+    // Units that are made for each user, and in which users start what they like.
+    let unitsOfUsers = [
+      ["user@1000.service", "user@1001.service"], ["session-1.scope", "session-2.scope"],
+      ["session-c1.scope", "session-c2.scope"],
+    ]
+    return !unitsOfUsers.contains { $0.allSatisfy { Pattern.matches(unit, $0) } }
+  }
+
   private static func completed(_ unit: String) -> String { Pattern.isPlain(unit) ? Unit.named(unit) : unit }
 }
 

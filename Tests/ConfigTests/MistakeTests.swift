@@ -185,3 +185,42 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
     #expect(loaded.configuration.interval == .seconds(10) && loaded.configuration.alerts.burst == 20)
   }
 }
+
+@Suite struct `A secret in a rule` {
+  private static let secrets = "profile_headers = [\"X-Key: abc\"]\nprofile_token_file = \"/etc/token\"\n"
+  private static let advice =
+    "any user can start a process that fits this rule; expected user = \"NAME\", or a unit that no user can start, "
+    + "beside it"
+
+  @Test(arguments: [
+    "comm = \"prometheus\"", "cmdline = \"*prometheus*\"", "exe = \"/usr/bin/prometheus\"", "all = true",
+    "pidfile = \"/run/x.pid\"", "user = \"*\"", "user = \"[a-z]*\"", "unit = \"*\"", "unit = \"user@*.service\"",
+    "unit = \"session-*\"", "cgroup = \"*/prometheus.service\"", "cgroup = \"/user.slice/*\"",
+  ]) func `is not sent where a stranger can fit the rule`(selector: String) throws {
+    let loaded = Configuration.load("[[watch]]\n\(Self.secrets)\(selector)")
+    #expect(
+      loaded.complaints == [
+        "f:2:1: warning: profile_headers is not sent: \(Self.advice)",
+        "f:3:1: warning: profile_token_file is not sent: \(Self.advice)",
+      ])
+    // The daemon goes on: a warning refuses nothing.
+    #expect(loaded.isValid)
+    let rule = try #require(loaded.configuration.watch.first)
+    #expect(rule.profileHeaders == [] && rule.profileTokenFile == nil)
+    #expect(!loaded.origins.contains { $0.value.contains("token") || $0.value.contains("X-Key") })
+  }
+
+  @Test(arguments: [
+    "user = \"prometheus\"", "user = \"33\"\ncomm = \"x\"", "unit = \"prometheus\"", "unit = \"prom*.service\"",
+    "unit = \"user@1000.service\"", "unit = \"app@*.service\"", "cgroup = \"/system.slice/*\"",
+  ]) func `is sent where only root decides who fits it`(selector: String) throws {
+    let loaded = Configuration.load("[[watch]]\n\(Self.secrets)\(selector)")
+    #expect(loaded.complaints == [])
+    let rule = try #require(loaded.configuration.watch.first)
+    #expect(rule.profileHeaders == ["X-Key: abc"] && rule.profileTokenFile == "/etc/token")
+  }
+
+  @Test func `is no concern of a rule without any`() {
+    #expect(Configuration.load("[[watch]]\ncomm = \"x\"\nprofile_ca = \"/etc/ca\"").complaints == [])
+  }
+}
