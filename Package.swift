@@ -55,7 +55,7 @@ let package = Package(
     module("Systemd", ["CSystemd", "CLinux", "Descriptors", "Linux"]),
     module("LeakTable", ["Linux", "Pprof"]),
     module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
-    module("Profiles", ["Descriptors", "Linux", "Pprof", "LeakTable", "CCurl"]),
+    module("Profiles", ["Descriptors", "Linux", "Procfs", "Pprof", "LeakTable", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
     module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
     module("Daemon", ["Watch", "Alerts", "Config"]),

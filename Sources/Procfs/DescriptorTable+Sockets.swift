@@ -29,10 +29,14 @@ extension DescriptorTable {
     }
   }
 
-  /// Those of its sockets that take connections.
-  package func listeners(in snapshot: SocketSnapshot) -> [SocketEntry] {
-    let inodes = Set(entries.filter { $0.kind.isSocket }.map(\.node))
-    return inodes.compactMap { snapshot[$0] }.filter { $0.isListening && $0.local != nil }
+  /// Those of its sockets that take connections, each with one descriptor of it.
+  package func listeners(in snapshot: SocketSnapshot) -> [(descriptor: Int32, socket: SocketEntry)] {
+    var numbers: [UInt32: Int32] = [:]
+    for entry in entries where entry.kind.isSocket { numbers[entry.node] = entry.number }
+    return numbers.compactMap { inode, number in
+      guard let socket = snapshot[inode], socket.isListening, socket.local != nil else { return nil }
+      return (number, socket)
+    }
   }
 
   /// - Parameter told: sockets of which another descriptor has told the same in this poll.

@@ -7,9 +7,11 @@ package struct Listener: Sendable, Hashable {
   /// `address:port`, `[address]:port`, the path of a UNIX socket, or `@name` of an abstract one.
   package var address: String
   package var isUnix: Bool
+  /// The process's descriptor of it: one of them, where it has several.
+  package var descriptor: Int32
 
-  package init(inode: UInt64, address: String, isUnix: Bool) {
-    (self.inode, self.address, self.isUnix) = (inode, address, isUnix)
+  package init(inode: UInt64, address: String, isUnix: Bool, descriptor: Int32 = -1) {
+    (self.inode, self.address, self.isUnix, self.descriptor) = (inode, address, isUnix, descriptor)
   }
 
   /// Where to ask it, as the process sees it. `nil` for a path that depends on where the process was when it bound it.
@@ -18,37 +20,53 @@ package struct Listener: Sendable, Hashable {
       guard address.hasPrefix("/") || address.hasPrefix("@") else { return nil }
       return ProfileAddress(.unix(path: address, target: target))
     }
-    guard let colon = address.lastIndex(of: ":") else { return nil }
-    let host = address[..<colon]
+    guard var endpoint, case .address(let bound) = endpoint.host else { return nil }
     // Bound to any address: the loopback one is the process's own for sure.
-    let own = host == "0.0.0.0" || host == "[::]" ? "127.0.0.1" : String(host)
-    return ProfileAddress(.tcp(url: "http://\(own)\(address[colon...])\(target)"))
+    if bound.isWildcard { endpoint.host = .address(.loopback4) }
+    return ProfileAddress(.tcp(endpoint, target: target))
+  }
+
+  /// Of a TCP socket.
+  var endpoint: HTTPEndpoint? {
+    isUnix ? nil : try? HTTPEndpoint.parse(authority: address, defaultPort: nil)
+  }
+
+  /// Whether the kernel may give it what comes in for an address of the Internet.
+  fileprivate func takes(_ address: IPAddress, _ port: UInt16) -> Bool {
+    guard let endpoint, endpoint.port == port, case .address(let bound) = endpoint.host else { return false }
+    // A socket that is bound to any address of version 6 takes those of version 4, too, unless it was told not to:
+    // what is connected to is looked at again once there is a connection.
+    return bound == address || (bound.isWildcard && address.isLoopback && (bound.isVersion6 || !address.isVersion6))
   }
 }
 
 extension ProfileAddress {
-  /// Whether one of these sockets is what it names.
-  package func isServed(by listeners: Set<Listener>) -> Bool {
+  /// Which of these sockets are what it names, and, for TCP, under which numeric address. `nil` if none is.
+  ///
+  /// A host name is none of a process's own addresses, whatever it looks like; `localhost` is looked up nowhere.
+  func served(by listeners: Set<Listener>) -> (address: IPAddress?, listeners: [Listener])? {
     switch place {
-    case .file: return true
+    case .file: return (nil, [])
     case .unix(let path, _):
-      return listeners.contains { $0.isUnix && $0.address == path }
-    case .tcp(let url):
-      let authority = url.drop { $0 != "/" }.dropFirst(2).prefix { $0 != "/" && $0 != "?" }
-      guard !authority.contains("@"), let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") else {
-        return false
+      let found = listeners.filter { $0.isUnix && $0.address == path }
+      return found.isEmpty ? nil : (nil, Array(found))
+    case .tcp(let endpoint, _):
+      let candidates: [IPAddress] =
+        switch endpoint.host {
+        case .address(let address): [address]
+        case .localhost: [.loopback4, .loopback6]
+        case .name: []
+        }
+      for address in candidates {
+        let found = listeners.filter { $0.takes(address, endpoint.port) }
+        if !found.isEmpty { return (address, Array(found)) }
       }
-      let host = authority[..<colon] == "localhost" ? "127.0.0.1" : authority[..<colon]
-      guard host == "[::1]" || host.hasPrefix("127.") else {
-        return listeners.contains { !$0.isUnix && $0.address == authority }
-      }
-      return listeners.contains {
-        !$0.isUnix
-          && ($0.address == "\(host)\(authority[colon...])" || $0.address == "0.0.0.0\(authority[colon...])"
-            || $0.address == "[::]\(authority[colon...])")
-      }
+      return nil
     }
   }
+
+  /// Whether one of these sockets is what it names.
+  package func isServed(by listeners: Set<Listener>) -> Bool { served(by: listeners) != nil }
 }
 
 /// The page that lists Go's profiles: `Index` of net/http/pprof/pprof.go.

@@ -9,7 +9,7 @@
 /// lists, the profiles that count descriptors are taken.
 package struct ProfileAddress: Sendable, Hashable {
   package enum Place: Sendable, Hashable {
-    case tcp(url: String)
+    case tcp(HTTPEndpoint, target: String)
     /// - path: of the socket, or `@name` of an abstract one; target: what is asked for.
     case unix(path: String, target: String)
     case file(glob: String)
@@ -25,11 +25,12 @@ package struct ProfileAddress: Sendable, Hashable {
       throw .unknownSource(text, reason: "it holds control characters")
     }
     if text.hasPrefix("http://") || text.hasPrefix("https://") {
-      let rest = text.drop { $0 != "/" }.dropFirst(2)
-      guard let host = rest.split(separator: "/", omittingEmptySubsequences: false).first, !host.isEmpty else {
-        throw .unknownSource(text, reason: "it names no host")
+      do {
+        let (endpoint, target) = try HTTPEndpoint.parse(text)
+        place = .tcp(endpoint, target: target)
+      } catch {
+        throw .unknownSource(text, reason: error.reason)
       }
-      place = .tcp(url: rest.contains("/") ? text : text + "/debug/pprof/")
     } else if text.hasPrefix("unix:") {
       place = try Self.unix(String(text.dropFirst(5)), text)
     } else if text.hasPrefix("http+unix://") {
@@ -43,6 +44,11 @@ package struct ProfileAddress: Sendable, Hashable {
     } else {
       throw .unknownSource(text, reason: "it begins with none of http://, https://, unix:/, unix:@ and /")
     }
+    guard case .unix(let path, let target) = place else { return }
+    if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7f }) {
+      throw .unknownSource(text, reason: "the socket's path holds control characters")
+    }
+    do { try HTTPEndpoint.check(target: target) } catch { throw .unknownSource(text, reason: error.reason) }
   }
 
   /// `/run/app.sock`, `/run/app.sock:/target` or `/run/app.sock /target`; `@name` instead of a path is an abstract socket.
@@ -79,8 +85,7 @@ extension ProfileAddress {
   /// What is asked for, without a query.
   private var target: Substring {
     switch place {
-    case .tcp(let url): url.drop { $0 != "/" }.dropFirst(2).drop { $0 != "/" }.prefix { $0 != "?" }
-    case .unix(_, let target): target.prefix { $0 != "?" }
+    case .tcp(_, let target), .unix(_, let target): target.prefix { $0 != "?" }
     case .file(let glob): glob[...]
     }
   }
@@ -91,6 +96,21 @@ extension ProfileAddress {
     case .tcp: true
     case .unix(let path, _): path.hasPrefix("@")
     case .file: false
+    }
+  }
+
+  var isEncrypted: Bool {
+    if case .tcp(let endpoint, _) = place { endpoint.isEncrypted } else { false }
+  }
+
+  /// Where a request for it goes, if its path is one of ours.
+  func destination(of pid: Int32) -> Destination {
+    switch place {
+    case .tcp(let endpoint, _): Destination(place: .tcp(endpoint.host, port: endpoint.port), pid: pid)
+    case .unix(let path, _) where path.hasPrefix("@"):
+      // An abstract name is of the network namespace, and not of the file system.
+      Destination(place: .abstract(name: String(path.dropFirst())), pid: pid)
+    case .unix(let path, _), .file(let path): Destination(place: .unix(path: path, root: nil), pid: pid)
     }
   }
 
@@ -106,24 +126,22 @@ extension ProfileAddress {
     return target.split(separator: "/").last.map(String.init) ?? "profile"
   }
 
-  /// Another one of the same server: `goroutine` beside `file`. `nil` where there is no place for it.
+  /// Another one of the same server: `goroutine` beside `file`. `nil` where there is no place for it, or where the name,
+  /// which may be a server's, cannot stand in a request.
   package func sibling(_ name: String) -> ProfileAddress? {
-    guard let range = target.ranges(of: "/pprof/").last else { return isIndex ? appending(name) : nil }
-    let base = target[..<range.upperBound]
+    let base: Substring
+    if let range = target.ranges(of: "/pprof/").last {
+      base = target[..<range.upperBound]
+    } else if isIndex {
+      base = target
+    } else {
+      return nil
+    }
+    guard (try? HTTPEndpoint.check(target: base + name)) != nil else { return nil }
     switch place {
-    case .tcp(let url):
-      guard let start = url.ranges(of: base).first else { return nil }
-      return ProfileAddress(.tcp(url: url[..<start.upperBound] + name))
+    case .tcp(let endpoint, _): return ProfileAddress(.tcp(endpoint, target: base + name))
     case .unix(let path, _): return ProfileAddress(.unix(path: path, target: base + name))
     case .file: return nil
-    }
-  }
-
-  private func appending(_ name: String) -> ProfileAddress {
-    switch place {
-    case .tcp(let url): ProfileAddress(.tcp(url: url.prefix { $0 != "?" } + name))
-    case .unix(let path, let target): ProfileAddress(.unix(path: path, target: target.prefix { $0 != "?" } + name))
-    case .file: self
     }
   }
 }
@@ -131,7 +149,7 @@ extension ProfileAddress {
 extension ProfileAddress: CustomStringConvertible {
   package var description: String {
     switch place {
-    case .tcp(let url): url
+    case .tcp(let endpoint, let target): "\(endpoint)\(target)"
     case .unix(let path, let target): "unix:\(path):\(target)"
     case .file(let glob): glob
     }

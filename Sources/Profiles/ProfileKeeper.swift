@@ -30,13 +30,17 @@ package struct ProfiledProcess: Sendable {
   package var pid: Int32
   package var user: UInt32
   package var open: Int
+  /// Whose requests are counted together: its service, or its user. See ``FetchQueue``.
+  package var owner: String
   /// Where it takes connections.
   package var listeners: Set<Listener> = []
   package var network = Network.reached
   /// What stands before its paths, for us: it may have mounts of its own.
   package var root: String { "/proc/\(pid)/root" }
 
-  package init(pid: Int32, user: UInt32, open: Int) { (self.pid, self.user, self.open) = (pid, user, open) }
+  package init(pid: Int32, user: UInt32, open: Int, owner: String? = nil) {
+    (self.pid, self.user, self.open, self.owner) = (pid, user, open, owner ?? "user \(user)")
+  }
 
   /// Whether we reach the ports of its network.
   package enum Network: Sendable, Equatable {
@@ -66,6 +70,10 @@ package final class ProfileKeeper {
   private let reader: ProfileReader
   private let mailbox = Mailbox()
   private var probed: Set<Listener> = []
+  /// Where the process takes connections, as it was last listed.
+  private var listeners: Set<Listener> = []
+  /// What was listed is not so any more.
+  private var areListenersOld = false
   private var probes: [ProfileSource] = []
   private var isBusy = false
   private var suspicionBegan: Duration?
@@ -76,8 +84,8 @@ package final class ProfileKeeper {
   private var notes: [String] = []
   /// Witnesses that the process does not have.
   private var missing: Set<ProfileAddress> = []
-  /// The last profile that was read, as it came.
-  package private(set) var lastBytes: [UInt8]?
+  /// The last profile that was read, as it came, unless those of other processes took its place.
+  package var lastBytes: [UInt8]? { KeptProfiles.shared[ObjectIdentifier(self)] }
 
   /// Descriptors that our own connections cost the process.
   package var ownConnections: Int { sources.count { $0.isConnectionKept } > 0 ? 1 : 0 }
@@ -127,10 +135,13 @@ package final class ProfileKeeper {
     reader = ProfileReader(limits: limits, symbolizer: symbolizer)
   }
 
+  deinit { KeptProfiles.shared.drop(ObjectIdentifier(self)) }
+
   package var isIdle: Bool { sources.isEmpty && discover == nil }
 
   /// Whether listening sockets are wanted at the next ``tick(at:_:isSuspicious:needsWitness:)``.
   package var needsListeners: Bool {
+    if areListenersOld { return true }
     if !didBaseline { return discover != nil || sources.contains { $0.source.origin == .environment } }
     return discover != nil && suspicionBegan != nil && sources.allSatisfy { $0.source.origin != .discovered }
   }
@@ -149,6 +160,7 @@ package final class ProfileKeeper {
     at time: Duration, _ process: ProfiledProcess, isSuspicious: Bool, needsWitness: Bool
   ) -> (snapshots: [(snapshot: ProfileSnapshot, taken: Instant)], notes: [String]) {
     defer { notes = [] }
+    if needsListeners, process.listeners != listeners { (listeners, areListenersOld) = (process.listeners, false) }
     var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
     for letter in mailbox.takeAll() {
       isBusy = false
@@ -202,6 +214,12 @@ package final class ProfileKeeper {
       // The same port of our own network is somebody else's.
       if let advice = networkAdvice, kept.source.address.isOfNetwork {
         notes.append("its environment names \(kept.source.address), which is not asked: \(advice)")
+        return true
+      }
+      if kept.source.address.isEncrypted {
+        notes.append(
+          "its environment names \(kept.source.address), which is not asked: https is for what the configuration or the "
+            + "unit names")
         return true
       }
       if kept.source.address.isServed(by: process.listeners) { return false }
@@ -261,7 +279,7 @@ package final class ProfileKeeper {
     guard !isBusy else { return }
     if let probe = probes.popLast() {
       isBusy = true
-      HTTPFetcher.shared.fetch(Self.reachable(probe, process), probe.options, limit: 1 << 20) { [mailbox] result in
+      HTTPFetcher.shared.fetch(request(probe, process), limit: 1 << 20) { [mailbox] result in
         let isGo = (try? result.get()).map { $0.status == 404 && $0.isGoPprof } ?? false
         mailbox.put(.probe(probe, isGoPprof: isGo))
       }
@@ -278,8 +296,7 @@ package final class ProfileKeeper {
     let name = source.address.profileName
     let isWitness = kept.isWitness
     let (reader, mailbox) = (reader, mailbox)
-    let address = Self.reachable(source, process)
-    if case .file(let path) = address.place {
+    if case .file(let path) = Self.reachable(source, process).place {
       let owner = source.origin == .environment ? process.user : nil
       let known = kept.file
       HTTPFetcher.shared.perform {
@@ -292,7 +309,7 @@ package final class ProfileKeeper {
       }
       return
     }
-    HTTPFetcher.shared.fetch(address, source.options, limit: reader.limits.compressedBytes) { result in
+    HTTPFetcher.shared.fetch(request(source, process), limit: reader.limits.compressedBytes) { result in
       if source.address.isIndex {
         mailbox.put(.index(source, result.checked(source).map { PprofIndex.profiles(in: $0.body) }))
         return
@@ -311,14 +328,26 @@ package final class ProfileKeeper {
 
   /// Paths that the process or its owner gave are those that it sees itself.
   private static func reachable(_ source: ProfileSource, _ process: ProfiledProcess) -> ProfileAddress {
-    if source.origin == .user { return source.address }
-    switch source.address.place {
-    case .tcp: return source.address
-    // An abstract name is of the network namespace, and not of the file system.
-    case .unix(let path, _) where path.hasPrefix("@"): return source.address
-    case .unix(let path, let target): return ProfileAddress(.unix(path: process.root + path, target: target))
-    case .file(let glob): return ProfileAddress(.file(glob: process.root + glob))
+    guard source.origin != .user, case .file(let glob) = source.address.place else { return source.address }
+    return ProfileAddress(.file(glob: process.root + glob))
+  }
+
+  private func request(_ source: ProfileSource, _ process: ProfiledProcess) -> HTTPRequest {
+    var destination = source.address.destination(of: process.pid)
+    if case .unix(let path, _) = destination.place, source.origin != .user {
+      destination.place = .unix(path: path, root: process.pid)
     }
+    // Root named the others: a service may well be asked at a socket that another process serves.
+    if source.origin == .environment || source.origin == .discovered {
+      let served = source.address.served(by: listeners)
+      destination.claim = Claim(
+        pid: process.pid, user: process.user, listeners: served?.listeners ?? [], address: served?.address)
+      if case .tcp(_, let port) = destination.place, let address = served?.address {
+        destination.place = .tcp(.address(address), port: port)
+      }
+    }
+    return HTTPRequest(
+      address: source.address, destination: destination, options: source.options, owner: process.owner)
   }
 
   // MARK: Answers
@@ -336,7 +365,7 @@ package final class ProfileKeeper {
       guard let reading else { return [] }
       sources[index].file = reading.file
       sources[index].isConnectionKept = reading.isConnectionKept
-      lastBytes = reading.bytes
+      KeptProfiles.shared.keep(reading.bytes, of: ObjectIdentifier(self))
       if let type = reading.countedType, !sources[index].isTypeTold {
         sources[index].isTypeTold = true
         notes.append("of the values in the profile \(reading.snapshot.name) \(type) is what is counted")
@@ -386,6 +415,8 @@ package final class ProfileKeeper {
       missing.insert(sources.remove(at: index).source.address)
       return
     }
+    // It may have opened its sockets anew.
+    if case .foreign = error { areListenersOld = true }
     sources[index].failures += 1
     sources[index].isConnectionKept = false
     sources[index].notBefore = time + min(.seconds(2) * (1 << min(sources[index].failures, 9)), .seconds(600))
@@ -405,6 +436,7 @@ extension ProfileError {
   fileprivate func isLike(_ other: ProfileError) -> Bool {
     switch (self, other) {
     case (.slow, .slow), (.unreadable, .unreadable), (.refused, .refused), (.failed, .failed): true
+    case (.foreign, .foreign): true
     default: self == other
     }
   }

@@ -73,6 +73,16 @@ package struct Profiling: Sendable {
 }
 
 extension Profiling {
+  /// Whose requests are counted together: those of a service, or of a user.
+  ///
+  /// A user starts services and sessions of its own, as many as it likes: they are all its.
+  static func owner(of process: ProcessIdentity) -> String {
+    guard let unit = Unit.name(of: process.pid), unit.hasSuffix(".service"), !unit.hasPrefix("user@") else {
+      return "user \(process.user)"
+    }
+    return unit
+  }
+
   /// What reads its table, should it have one.
   func tables(of pid: Int32) -> TableKeeper? {
     readsTables ? TableKeeper(pid: pid, symbolizer: Symbolizer(pid: pid)) : nil

@@ -22,6 +22,8 @@ package final class WatchedProcess {
   private let tables: TableKeeper?
   /// Profiles that came in where no poll was due.
   private var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
+  /// Whose requests for profiles are counted together.
+  private var profileOwner: String?
   /// Where it takes connections, once that is known and as long as it matters.
   private var listeners: Set<Listener>?
   /// Sentences for a person, about profiles.
@@ -156,7 +158,9 @@ package final class WatchedProcess {
 
   private func askForProfiles(at time: Duration) {
     guard let profiles, !profiles.isIdle else { return }
-    var process = ProfiledProcess(pid: identity.pid, user: identity.user, open: count)
+    let owner = profileOwner ?? Profiling.owner(of: identity)
+    profileOwner = owner
+    var process = ProfiledProcess(pid: identity.pid, user: identity.user, open: count, owner: owner)
     if profiles.needsListeners {
       // The first census, or a later reading of the socket tables, has yet to tell.
       guard let listeners else { return }
@@ -228,8 +232,9 @@ package final class WatchedProcess {
 
   private func noteListeners(in snapshot: SocketSnapshot) {
     listeners = Set(
-      table.listeners(in: snapshot).map {
-        Listener(inode: $0.inode, address: $0.local ?? "", isUnix: $0.kind == .unix)
+      table.listeners(in: snapshot).map { descriptor, socket in
+        Listener(
+          inode: socket.inode, address: socket.local ?? "", isUnix: socket.kind == .unix, descriptor: descriptor)
       })
   }
 

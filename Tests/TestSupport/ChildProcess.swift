@@ -35,9 +35,10 @@ package final class ChildProcess {
   /// - Parameters:
   ///   - command: the executable and its arguments; looked up in `PATH` if it has no slash.
   ///   - terminal: its size, if it shall run on one.
+  ///   - givenInput: becomes its standard input, and stays the caller's, too.
   package init(
     _ command: [String], environment: [String: String] = ChildProcess.plainEnvironment,
-    workingDirectory: String? = nil, terminal: (rows: Int, columns: Int)? = nil
+    workingDirectory: String? = nil, terminal: (rows: Int, columns: Int)? = nil, givenInput: CInt? = nil
   ) throws {
     Self.ignoresBrokenPipes
     var far: [CInt] = []
@@ -54,8 +55,9 @@ package final class ChildProcess {
     }
     received = streams.map { _ in [] }
     defer { for descriptor in far { close(descriptor) } }
+    let standard = givenInput.map { [$0] + far.dropFirst() } ?? far
     pid = try spawn(
-      command, environment: environment, workingDirectory: workingDirectory, standard: far, terminal: terminalName)
+      command, environment: environment, workingDirectory: workingDirectory, standard: standard, terminal: terminalName)
     exit = try ExitHandle(pid: pid)
   }
 
