@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -122,8 +123,20 @@ struct fdwatch_http {
 // 1 MiB; what answers here sends a few hundred bytes.
 enum { longest_head = 64 << 10 };
 
+// A mapping of its own: it grows without a copy, and what it took goes back at once. On the heap 16 MiB of bodies came to
+// 40 MiB.
+static int grow_body(transfer *t, size_t capacity) {
+    void *grown = t->body ? mremap(t->body, t->capacity, capacity, MREMAP_MAYMOVE)
+                          : mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (grown == MAP_FAILED) return 0;
+    t->http->held += capacity - t->capacity;
+    t->body = grown;
+    t->capacity = capacity;
+    return 1;
+}
+
 static void free_body(transfer *t) {
-    free(t->body);
+    if (t->body) munmap(t->body, t->capacity);
     t->http->held -= t->capacity;
     t->body = NULL;
     t->size = t->capacity = 0;
@@ -171,12 +184,7 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *context) {
     if (t->size + more > t->capacity) {
         size_t capacity = t->capacity * 2 > t->size + more ? t->capacity * 2 : t->size + more;
         if (capacity > t->limit) capacity = t->limit;
-        if (!make_room(t, capacity - t->capacity)) return 0;
-        uint8_t *grown = realloc(t->body, capacity);
-        if (!grown) return 0;
-        t->http->held += capacity - t->capacity;
-        t->body = grown;
-        t->capacity = capacity;
+        if (!make_room(t, capacity - t->capacity) || !grow_body(t, capacity)) return 0;
     }
     memcpy(t->body + t->size, bytes, more);
     t->size += more;

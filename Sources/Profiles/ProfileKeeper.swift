@@ -11,9 +11,10 @@ package struct ProfileSource: Sendable, Hashable {
   package enum Origin: Sendable, Hashable {
     /// Whoever runs fdwatch wrote it down.
     case user
-    /// The unit of the process says so, or its environment. The process may lie: it is asked only on its own sockets.
-    case unit, environment
-    case discovered
+    /// The unit of the process names it: root's word, for paths that the process sees.
+    case unit
+    /// The process itself named it, or it was found among its sockets: it is asked only there. See ``Claim``.
+    case environment, discovered
   }
 
   package var address: ProfileAddress
