@@ -51,7 +51,7 @@ int fdwatch_connect_tcp(const char *text, uint16_t port, int timeout_ms) {
   return -1;
 }
 
-int fdwatch_unix_peer(int descriptor, int *pid, uint32_t *user, void *name, size_t size) {
+int fdwatch_unix_peer(int descriptor, uint32_t *user, void *name, size_t size) {
   struct ucred who;
   socklen_t length = sizeof who;
   if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return -1;
@@ -59,7 +59,6 @@ int fdwatch_unix_peer(int descriptor, int *pid, uint32_t *user, void *name, size
   memset(&address, 0, sizeof address);
   length = sizeof address;
   if (getpeername(descriptor, (struct sockaddr *)&address, &length) != 0) return -1;
-  *pid = who.pid;
   *user = who.uid;
   size_t offset = offsetof(struct sockaddr_un, sun_path);
   size_t count = length > offset ? length - offset : 0;

@@ -33,21 +33,19 @@ extension Descriptor {
   /// Who listened at the other end of a UNIX connection, and under what name.
   package struct UnixPeer: Sendable, Equatable {
     /// Of whoever called listen(2).
-    package var pid: Int32
     package var user: UInt32
     /// As it was bound: a path without its closing zero, or an abstract name behind a zero byte. Empty if it has none.
     package var name: [UInt8]
   }
 
   package func unixPeer() throws(SystemCallError) -> UnixPeer {
-    var pid: CInt = 0
     var user: UInt32 = 0
     var name = [UInt8](repeating: 0, count: 108)
-    let length = unsafe fdwatch_unix_peer(number, &pid, &user, &name, name.count)
+    let length = unsafe fdwatch_unix_peer(number, &user, &name, name.count)
     if length < 0 { throw .last("getsockopt") }
     var bound = Array(name.prefix(Int(length)))
     if bound.first != 0, let end = bound.firstIndex(of: 0) { bound.removeSubrange(end...) }
-    return UnixPeer(pid: pid, user: user, name: bound)
+    return UnixPeer(user: user, name: bound)
   }
 
   /// Whose it is and what others may do with it. See inode(7).

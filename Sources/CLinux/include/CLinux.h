@@ -113,7 +113,7 @@ int fdwatch_connect_abstract(const void *name, size_t count, int timeout_ms);
 int fdwatch_connect_tcp(const char *address, uint16_t port, int timeout_ms);
 /// SO_PEERCRED, whose struct is under _GNU_SOURCE only, and getpeername(2) of a connected UNIX socket. The length of the
 /// name, at most `size`, or -1 with errno.
-int fdwatch_unix_peer(int descriptor, int *pid, uint32_t *user, void *name, size_t size);
+int fdwatch_unix_peer(int descriptor, uint32_t *user, void *name, size_t size);
 /// getaddrinfo(3), whose results are a list of unsafe pointers: the addresses of a name as texts of 46 bytes each. How many
 /// there are, at most `most`, or -1 if there is none.
 int fdwatch_resolve(const char *name, void *addresses, int most);
