@@ -19,6 +19,19 @@
 
 const int fdwatch_O_PATH = O_PATH;
 
+static int argument_count;
+static char **arguments;
+
+// The dynamic loader calls constructors like main: with argc, argv and envp.
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+  argument_count = count;
+  arguments = values;
+}
+
+int fdwatch_argument_count(void) { return argument_count; }
+
+const char *fdwatch_argument(int index) { return arguments[index]; }
+
 ssize_t fdwatch_getdents64(int descriptor, void *buffer, size_t size) { return getdents64(descriptor, buffer, size); }
 
 int fdwatch_is_procfs(int descriptor) {

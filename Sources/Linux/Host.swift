@@ -64,6 +64,14 @@ package enum Host {
   /// Stops this process as Ctrl-Z would have, until it is continued.
   package static func stop() { raise(SIGSTOP) }
 
+  /// The arguments of this process, without its name. As `CommandLine.arguments`, but also where a preloaded library has
+  /// changed the environment.
+  package static var arguments: [String] {
+    (1..<max(1, fdwatch_argument_count())).compactMap { index in
+      unsafe fdwatch_argument(index).map { unsafe String(cString: $0) }
+    }
+  }
+
   /// An environment variable of this process.
   package static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }

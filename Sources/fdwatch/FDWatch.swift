@@ -2,6 +2,7 @@
 // The command line's root. One file per command.
 
 import ArgumentParser
+import Linux
 
 @main
 struct FDWatch: ParsableCommand {
@@ -41,4 +42,6 @@ struct FDWatch: ParsableCommand {
     ],
     defaultSubcommand: WatchCommand.self
   )
+
+  static func main() { main(Host.arguments) }
 }

@@ -9,6 +9,12 @@
 /// `O_PATH`: a handle for look-ups that opens nothing. See open(2).
 extern const int fdwatch_O_PATH;
 
+/// Our arguments as the kernel passed them, the program's name first. Swift finds them by what lies below `environ`, which
+/// moves away when a preloaded library (libfaketime) calls setenv(3) before Swift's runtime starts: then there are none.
+int fdwatch_argument_count(void);
+/// One of them, from 0 on.
+const char *fdwatch_argument(int index);
+
 /// getdents64(2): glibc wraps it under _GNU_SOURCE only.
 ssize_t fdwatch_getdents64(int descriptor, void *buffer, size_t size);
 
