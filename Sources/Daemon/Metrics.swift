@@ -182,6 +182,8 @@ package struct Metrics: Sendable {
       case "\\": text += "\\\\"
       case "\"": text += "\\\""
       case "\n": text += "\\n"
+      // Prometheus would take it, and whoever looks at a dashboard would be shown something else.
+      case let character where character.isHidden: text += "\\\\u{" + String(character.value, radix: 16) + "}"
       default: text.unicodeScalars.append(character)
       }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing JSON (RFC 8259): one object on one line, its members in the order in which they are added.
 
+import Descriptors
+
 /// An object under construction.
 package struct JSONObject: Sendable {
   private var text = ""
@@ -26,11 +28,14 @@ package struct JSONObject: Sendable {
   /// Up to three digits behind the point. JSON knows no infinity.
   package static func number(_ value: Double) -> String {
     guard value.isFinite else { return "null" }
+    // Beyond that there are no three digits, and the product may be infinite.
+    guard abs(value) < 1e12 else { return String(value) }
     let rounded = (value * 1000).rounded() / 1000
-    return rounded == rounded.rounded() && abs(rounded) < 1e15 ? String(Int64(rounded)) + ".0" : String(rounded)
+    return rounded == rounded.rounded() ? String(Int64(rounded)) + ".0" : String(rounded)
   }
 
-  /// A string with its quotes. All control characters are escaped, so that a line stays a line on any terminal.
+  /// A string with its quotes. What is hidden is escaped, so that a line stays a line on any terminal, and reads as what
+  /// it is.
   package static func quoted(_ value: String) -> String {
     var text = "\""
     for scalar in value.unicodeScalars {
@@ -40,9 +45,11 @@ package struct JSONObject: Sendable {
       case "\n": text += "\\n"
       case "\t": text += "\\t"
       case "\r": text += "\\r"
-      case let scalar where scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value):
-        let digits = String(scalar.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      case let scalar where scalar.isHidden:
+        for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter {
+          let digits = String(unit, radix: 16)
+          text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
       default: text.unicodeScalars.append(scalar)
       }
     }

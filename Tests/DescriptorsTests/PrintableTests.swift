@@ -26,6 +26,26 @@ import Testing
     }
   }
 
+  /// Unicode's own list, and those that hide a file's ending or swap what stands beside them.
+  @Test func `holds nothing hidden, wherever in Unicode it is`() {
+    var hidden = 0
+    for value in (0...0x10ffff as ClosedRange<UInt32>) {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let category = scalar.properties.generalCategory
+      guard [.control, .format, .lineSeparator, .paragraphSeparator].contains(category) else { continue }
+      hidden += 1
+      let shown = String(scalar).printable
+      #expect(scalar.isHidden && !shown.unicodeScalars.contains(scalar), "U+\(String(value, radix: 16))")
+    }
+    #expect(hidden > 200)
+    let turning: [Unicode.Scalar] = [
+      "\u{61c}", "\u{200e}", "\u{200f}", "\u{202a}", "\u{202b}", "\u{202c}", "\u{202d}", "\u{202e}", "\u{2066}",
+      "\u{2067}", "\u{2068}", "\u{2069}",
+    ]
+    #expect(turning.allSatisfy { $0.isHidden })
+    #expect(!("aé日🙂\u{301}\u{fe0f} ~" as String).unicodeScalars.contains { $0.isHidden })
+  }
+
   /// D-Bus refuses a message that holds one.
   @Test func `holds no noncharacter`() {
     let bytes: [UInt8] = [0xef, 0xbf, 0xbe, 0x61, 0xef, 0xb7, 0x90, 0xf4, 0x8f, 0xbf, 0xbf]
