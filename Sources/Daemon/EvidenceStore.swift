@@ -69,7 +69,7 @@ package struct EvidenceStore: Sendable {
   private static func folded(_ descriptors: [(number: Int32, target: String)]) -> String {
     var lines: [(first: Int32, last: Int32, target: String)] = []
     for (number, target) in descriptors.sorted(by: { $0.number < $1.number }) {
-      if let line = lines.last, line.target == target, line.last + 1 == number {
+      if let line = lines.last, line.target == target, line.last == number - 1 {
         lines[lines.count - 1].last = number
       } else {
         lines.append((number, number, target))
@@ -84,8 +84,9 @@ package struct EvidenceStore: Sendable {
   private func forgetOld(keeping most: Int) {
     let names = Files.names(in: folder)
     guard names.count > most else { return }
-    let byAge = names.map { (name: $0, modified: (try? Descriptor(path: "\(folder)/\($0)").state().modified) ?? 0) }
-      .sorted { $0.modified < $1.modified }
+    let byAge = names.map { name in
+      (name: name, modified: (try? Descriptor(path: "\(folder)/\(name)").state().modified) ?? .distantPast)
+    }.sorted { $0.modified < $1.modified }
     for entry in byAge.prefix(names.count - most) { Files.removeFolder("\(folder)/\(entry.name)") }
   }
 }

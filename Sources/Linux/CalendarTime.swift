@@ -9,7 +9,8 @@ extension WallClock {
     guard var seconds = time_t(exactly: epoch.rounded(.down)) else { return "?" }
     var local = unsafe tm()
     guard unsafe localtime_r(&seconds, &local) != nil else { return "?" }
-    let date = unsafe "\(local.tm_year + 1900)-\(two(local.tm_mon + 1))-\(two(local.tm_mday))"
+    // The last years that fit into tm_year do not with 1900 more.
+    let date = unsafe "\(Int(local.tm_year) + 1900)-\(two(local.tm_mon + 1))-\(two(local.tm_mday))"
     return date + " " + timeOfDay(epoch)
   }
 

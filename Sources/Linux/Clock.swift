@@ -12,10 +12,14 @@ package struct Instant: Sendable, Comparable {
   package static var now: Instant { Instant(nanoseconds: read(CLOCK_MONOTONIC)) }
 
   package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
-  package static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
-  package static func - (a: Instant, b: Duration) -> Instant { Instant(nanoseconds: a.nanoseconds - b.nanoseconds) }
+  package static func - (a: Instant, b: Instant) -> Duration {
+    .nanoseconds(a.nanoseconds.clampedSubtracting(b.nanoseconds))
+  }
+  package static func - (a: Instant, b: Duration) -> Instant {
+    Instant(nanoseconds: a.nanoseconds.clampedSubtracting(b.nanoseconds))
+  }
   package static func + (a: Instant, b: Duration) -> Instant {
-    Instant(nanoseconds: a.nanoseconds + b.nanoseconds)
+    Instant(nanoseconds: a.nanoseconds.clampedAdding(b.nanoseconds))
   }
 
   static func read(_ clock: clockid_t) -> Int64 {
@@ -26,10 +30,16 @@ package struct Instant: Sendable, Comparable {
 }
 
 extension Duration {
-  /// Whole nanoseconds, rounded towards zero.
+  /// Whole nanoseconds, rounded towards zero; the nearest that 64 bits hold where it is longer than 292 years.
   package var nanoseconds: Int64 {
     let (seconds, attoseconds) = components
-    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+    return Int64(clamping: Int128(seconds) * 1_000_000_000 + Int128(attoseconds / 1_000_000_000))
+  }
+
+  /// For poll(2): milliseconds, rounded up. A poll that is a little late beats one that spins through the last one.
+  var pollTimeout: CInt {
+    let (whole, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+    return CInt(clamping: rest > 0 ? whole + 1 : whole)
   }
 
   /// Seconds, with what follows the point.

@@ -80,8 +80,7 @@ extension Descriptor {
     package var owner: UInt32
     package var inode: UInt64
     package var size: Int
-    /// Nanoseconds since 1970.
-    package var modified: Int64
+    package var modified: Timestamp
   }
 
   package func state() throws(SystemCallError) -> FileState {
@@ -90,7 +89,7 @@ extension Descriptor {
     return FileState(
       type: FileType(mode: found.st_mode), owner: found.st_uid,
       inode: UInt64(found.st_ino), size: Int(found.st_size),
-      modified: Int64(found.st_mtim.tv_sec) * 1_000_000_000 + Int64(found.st_mtim.tv_nsec))
+      modified: Timestamp(seconds: Int64(found.st_mtim.tv_sec), nanoseconds: Int64(found.st_mtim.tv_nsec)))
   }
 
   /// Whether it lies on a procfs, and not on a copy of one.
@@ -120,6 +119,13 @@ extension Descriptor {
   /// - Throws: `EFBIG` where there are more than `limit` bytes: never a shorter answer.
   package func contents(of name: String, limit: Int) throws(SystemCallError) -> [UInt8] {
     try Descriptor(reading: name, in: self).contents(limit: limit)
+  }
+
+  /// At most so many bytes from here on: fewer only at the end.
+  package func beginning(_ limit: Int) throws(SystemCallError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < limit, try bytes.append(upTo: limit - bytes.count, from: self) > 0 {}
+    return bytes
   }
 
   /// All bytes from here on.

@@ -37,11 +37,9 @@ package struct SignalQueue: ~Copyable {
     if let signal = try next() { return signal }
     var waits = [pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)]
     for process in processes { waits.append(pollfd(fd: process.number, events: Int16(POLLIN), revents: 0)) }
-    let left = (deadline - .now).nanoseconds
-    if left > 0 {
-      // Rounded up: a poll that is a little late beats one that spins through the last millisecond.
-      let milliseconds = CInt(clamping: (left + 999_999) / 1_000_000)
-      let ready = unsafe poll(&waits, nfds_t(waits.count), milliseconds)
+    let left = deadline - .now
+    if left > .zero {
+      let ready = unsafe poll(&waits, nfds_t(waits.count), left.pollTimeout)
       if ready < 0, errno != EINTR { throw .last("poll") }
     }
     return try next()

@@ -100,8 +100,7 @@ package enum Readiness {
   /// Waits until one of them is ready or `deadline` is there. Returns the numbers of those that are ready.
   package static func wait(_ wanted: [Wanted], until deadline: Instant) throws(SystemCallError) -> Set<CInt> {
     var waits = wanted.map { pollfd(fd: $0.number, events: Int16($0.forWriting ? POLLOUT : POLLIN), revents: 0) }
-    let left = max(0, (deadline - .now).nanoseconds)
-    let ready = unsafe poll(&waits, nfds_t(waits.count), CInt(clamping: (left + 999_999) / 1_000_000))
+    let ready = unsafe poll(&waits, nfds_t(waits.count), max(deadline - .now, .zero).pollTimeout)
     if ready < 0 {
       if errno == EINTR { return [] }
       throw .last("poll")

@@ -90,7 +90,10 @@ enum PprofIndex {
         let link = row.ranges(of: "href=").first
       else { continue }
       let name = row[link.upperBound...].drop { $0 == "'" || $0 == "\"" }.prefix { !"'\"?> ".contains($0) }
-      if !name.isEmpty, name.allSatisfy({ $0.isASCII && !$0.isWhitespace }) { found.append((String(name), count)) }
+      if !name.isEmpty, name.allSatisfy({ $0.isASCII && !$0.isWhitespace }) {
+        // The page is a stranger's. No process has more of anything that is open.
+        found.append((String(name), min(max(count, 0), 1 << 32)))
+      }
     }
     return found
   }

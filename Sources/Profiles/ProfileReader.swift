@@ -62,7 +62,7 @@ struct ProfileReader: Sendable {
   /// By the producer's own word, if it can be true; else halfway between question and answer. What is opened meanwhile
   /// would be a part of the leak that no stack accounts for.
   private static func taken(_ profile: Profile, asked: Instant, answered: Instant) -> Instant {
-    let age = Duration.nanoseconds(Int64(WallClock.now * 1e9) &- profile.timeNanos)
+    let age = Timestamp.now - Timestamp(nanoseconds: profile.timeNanos)
     if profile.timeNanos > 0, age >= .zero, age <= .now - asked { return .now - age }
     return asked + (answered - asked) / 2
   }
@@ -80,7 +80,7 @@ struct ProfileReader: Sendable {
         let (bytes, version) = try contents(of: path, unless: known, owner: owner)
         guard let bytes else { return nil }
         // As old as the file is.
-        let age = Duration.nanoseconds(Int64(WallClock.now * 1e9) - version.state.modified)
+        let age = Timestamp.now - version.state.modified
         let written = Instant.now - min(max(age, .zero), .seconds(365 * 86400))
         var reading = try read(bytes, name: name, isWitness: false, source: path, asked: written)
         reading.taken = written
