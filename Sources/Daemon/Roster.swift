@@ -3,6 +3,7 @@
 
 import Alerts
 import Config
+import Detection
 import Linux
 import Procfs
 import Systemd
@@ -211,7 +212,9 @@ package final class Roster {
     if index < watched.count { indices[watched[index].subject.pid] = index }
     if let unseen {
       others[gone.subject.pid] = .unseen(unseen)
-      if let close = gone.close { remembered.keep(close.savedState, of: StateStore.Key(gone.subject), at: time) }
+      if let detector = gone.close?.detector {
+        remembered.keep(detector.savedState, of: StateStore.Key(gone.subject), at: time)
+      }
     }
     return gone
   }
@@ -235,7 +238,9 @@ package final class Roster {
     }
     if asked.contains(.exe) { facts.exe = directory.executable }
     if asked.contains(.comm) { facts.comm = try? directory.command() }
-    if asked.contains(.cmdline) { facts.cmdline = (try? directory.arguments())?.joined(separator: " ") }
+    if asked.contains(.cmdline) {
+      facts.cmdline = try? directory.commandLine(upTo: ProcessDirectory.matchedCommandLine)
+    }
     return facts
   }
 

@@ -10,8 +10,6 @@ import Linux
 /// at in full; the others are only listed, unless the census is told to verify them.
 package struct DescriptorTable: Sendable {
   var entries: [Entry] = []
-  /// Kept between calls, so that a census allocates nothing for its list.
-  private var numbers: [Int32] = []
   private var mounts = Mounts()
   /// Makes fingerprints unpredictable to whoever chooses the paths.
   private let seed = UInt64.random(in: .min ... .max)
@@ -59,7 +57,7 @@ extension DescriptorTable {
   package mutating func census(
     of process: inout ProcessDirectory, verifying verification: Verification, into poll: inout Poll
   ) throws(ProcfsError) {
-    try list(&process)
+    let numbers = try list(&process)
     var walk = try Walk(process, verification, seed: seed, mounts: mounts)
     var merged: [Entry] = []
     merged.reserveCapacity(numbers.count)
@@ -94,8 +92,9 @@ extension DescriptorTable {
     poll.moved = walk.moved
   }
 
-  private mutating func list(_ process: inout ProcessDirectory) throws(ProcfsError) {
-    numbers.removeAll(keepingCapacity: true)
+  private func list(_ process: inout ProcessDirectory) throws(ProcfsError) -> [Int32] {
+    var numbers: [Int32] = []
+    numbers.reserveCapacity(entries.count)
     try process.list(into: &numbers)
     if numbers.isEmpty {
       try process.explainEmptyTable()
@@ -104,6 +103,7 @@ extension DescriptorTable {
     }
     // The kernel lists them in order; a copy of a tree on a disk does not.
     if !zip(numbers, numbers.dropFirst()).allSatisfy(<) { numbers.sort() }
+    return numbers
   }
 
   /// One walk over the descriptors that were listed.

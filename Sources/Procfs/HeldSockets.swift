@@ -76,7 +76,7 @@ extension ProcessDirectory {
   ///
   /// There is one, unless somebody bound a name with a line end in it that looks like another socket's line.
   package func unixNames(ofInode inode: UInt64) throws(ProcfsError) -> [String] {
-    let text = try contents(of: "net/unix", limit: Self.longestFile)
+    let text = try contents(of: "net/unix", limit: Self.longestTables)
     var names: [String] = []
     SocketTable.unix.forEachLine(in: text) { found, line in
       if found == inode { names.append(SocketTable.unix.entry(text[line], inode: inode)?.local ?? "") }

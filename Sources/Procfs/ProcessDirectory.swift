@@ -23,7 +23,7 @@ package struct ProcessDirectory: ~Copyable {
 
   /// Files of procfs that matter here are a few hundred bytes; an `fdinfo` or a table of sockets may be long.
   private static let smallFile = 64 << 10
-  package static let longestFile = 64 << 20
+  private static let longestInfo = 64 << 20
 
   package init(pid: Int32, in procfs: borrowing Procfs) throws(ProcfsError) {
     let name = String(pid)
@@ -64,6 +64,29 @@ package struct ProcessDirectory: ~Copyable {
   /// One of its files, opened for reading.
   func openFile(_ file: String) throws(SystemCallError) -> Descriptor {
     try Descriptor(reading: table + file, in: directory)
+  }
+
+  /// The first bytes of one of its files, however long it is.
+  private func beginning(of file: String, bytes: Int) throws(ProcfsError) -> [UInt8] {
+    try Self.reading(file) { () throws(SystemCallError) in
+      try Descriptor(reading: file, in: directory).beginning(bytes)
+    }
+  }
+
+  /// Hands out one of its files piece by piece, for what is long and of which little is kept.
+  /// - Parameters:
+  ///   - most: bytes that are read; what follows is left unread.
+  ///   - body: whether to go on.
+  func readPieces(of file: String, most: Int, _ body: ([UInt8]) -> Bool) throws(ProcfsError) {
+    try Self.reading(file) { () throws(SystemCallError) in
+      let opened = try Descriptor(reading: file, in: directory)
+      var left = most
+      while left > 0 {
+        let piece = try opened.beginning(min(left, Self.smallFile))
+        if piece.isEmpty || !body(piece) { return }
+        left -= piece.count
+      }
+    }
   }
 
   /// The bytes of one of its files.
@@ -201,8 +224,6 @@ package struct ProcessIdentity: Sendable, Equatable {
   package var pid: Int32
   /// The name that the process gave itself: at most 15 bytes of anything.
   package var command: String
-  /// Its arguments.
-  package var arguments: [String]
   /// The path of its executable, where we may see it.
   package var executable: String?
   package var user: UInt32
@@ -225,22 +246,30 @@ extension ProcessDirectory {
   }
 
   package func identity() throws(ProcfsError) -> ProcessIdentity {
-    let command = try command()
-    let arguments = (try? contents(of: "cmdline", limit: 4 << 20)) ?? []
-    return ProcessIdentity(
+    ProcessIdentity(
       pid: pid,
-      command: command,
-      arguments: arguments.split(separator: 0).map(\.text),
+      command: try command(),
       executable: (try? directory.link("exe")) ?? nil,
       user: try ProcessStatus(status: contents(of: "status")).user,
       startTime: startTime
     )
   }
 
-  /// Its words, as it was started.
-  package func arguments() throws(ProcfsError) -> [String] {
-    try contents(of: "cmdline", limit: 4 << 20).split(separator: 0).map(\.text)
+  /// The beginning of its command line, with spaces between the arguments; empty if it has none.
+  ///
+  /// Only a beginning: a process chooses how many megabytes it has (with an unlimited stack, 6 MB), and a million
+  /// arguments are a million strings. Do not keep it for each process.
+  package func commandLine(upTo bytes: Int) throws(ProcfsError) -> String {
+    var text = try beginning(of: "cmdline", bytes: bytes)
+    while text.last == 0 { text.removeLast() }
+    for index in text.indices where text[index] == 0 { text[index] = UInt8(ascii: " ") }
+    return text[...].text
   }
+
+  /// What a person is shown of a command line at most: one page, as kernels before 4.2 had it.
+  package static let shownCommandLine = 4096
+  /// What rules see of a command line: a Java class behind a long class path is within.
+  package static let matchedCommandLine = 32 << 10
 
   /// The path of its executable, where we may see it.
   package var executable: String? { (try? directory.link("exe")) ?? nil }
@@ -294,18 +323,29 @@ extension ProcessDirectory {
     return pid
   }
 
-  /// A variable of the environment that it was started with. `nil` also where it is closed to us.
+  /// A variable of the environment that it was started with. `nil` also where it is closed to us, and where the value is
+  /// longer than a path can be.
+  ///
+  /// Read piece by piece: an environment of millions of variables takes no more memory than an ordinary one.
   package func environment(_ name: String) -> String? {
-    let variables = (try? contents(of: "environ", limit: 4 << 20)) ?? []
-    return variables.split(separator: 0).first { $0.starts(with: (name + "=").utf8) }
-      .map { $0.dropFirst(name.utf8.count + 1).text }
+    var search = EnvironmentSearch(for: name)
+    var found: String?
+    try? readPieces(of: "environ", most: Self.longestEnvironment) { piece in
+      found = search.take(piece)
+      return found == nil
+    }
+    return found ?? search.end()
   }
+
+  /// Arguments and environment together have at most 6 MB (three quarters of `_STK_LIM` in the kernel's fs/exec.c); only
+  /// with `PR_SET_MM` of prctl(2) can a process show more.
+  private static let longestEnvironment = 6 << 20
 
   /// What `fdinfo` tells of one descriptor, or `nil` if it is not open any more.
   package func details(of number: Int32) throws(ProcfsError) -> DescriptorDetails? {
     let text = try openDirectory("fdinfo").reading("fdinfo/\(number)") {
       (fdinfo: borrowing NumberedDirectory) throws(SystemCallError) in
-      try fdinfo.contents(number, limit: Self.longestFile)
+      try fdinfo.contents(number, limit: Self.longestInfo)
     }
     return text.map(DescriptorDetails.init(fdinfo:))
   }

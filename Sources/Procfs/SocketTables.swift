@@ -68,9 +68,12 @@ extension ProcessDirectory {
     var tables: [(SocketTable, [UInt8])] = []
     var isAnyMissing = false
     var isComplete = true
+    var room = Self.longestTables
     for table in SocketTable.allCases {
       do {
-        tables.append((table, try contents(of: self.table + "net/" + table.rawValue, limit: Self.longestFile)))
+        let text = try contents(of: self.table + "net/" + table.rawValue, limit: room)
+        room -= text.count
+        tables.append((table, text))
       } catch .gone {
         isAnyMissing = true
       } catch {
@@ -84,6 +87,10 @@ extension ProcessDirectory {
     snapshot.isComplete = isComplete
     return snapshot
   }
+
+  /// Of all tables of a namespace together: 100,000 sockets, which whoever lets their number grow may do on purpose. While
+  /// they are read they take twice as much, and the service has 64 MB (`MemoryMax=`).
+  static let longestTables = 16 << 20
 
   /// What tells its network namespace from others: each has files of its own in `net/`.
   fileprivate var networkNamespace: UInt64? {

@@ -10,6 +10,8 @@ import Procfs
 /// What is known of a watched process, for display.
 package struct ProcessView: Sendable {
   package var identity: ProcessIdentity
+  /// The beginning of its arguments.
+  package var commandLine = ""
   package var userName: String
   package var unit: String?
   package var count: Int
@@ -162,7 +164,7 @@ package struct LiveFrame: Sendable {
 
   /// The name, and the arguments where they say more.
   private func commandLine(_ process: ProcessView) -> String {
-    let arguments = process.identity.arguments.joined(separator: " ").printable
+    let arguments = process.commandLine.printable
     let name = process.identity.command.printable
     return arguments.isEmpty
       ? name : arguments.contains(name) ? arguments.fitted(columns / 2) : "\(name)  \(arguments.fitted(columns / 2))"

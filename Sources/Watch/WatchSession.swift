@@ -260,6 +260,7 @@ extension ProcessView {
   private static let longestHistory = 600
 
   package mutating func update(from process: WatchedProcess) {
+    if identity != process.identity || commandLine.isEmpty { commandLine = process.commandLine }
     identity = process.identity
     count = process.count - min(process.count, process.ownConnections)
     limits = process.limits

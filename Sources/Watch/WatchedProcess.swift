@@ -86,6 +86,11 @@ package final class WatchedProcess {
   /// Those of them that do not wait for a stack any more.
   package var toldFindings: [Finding] { analysis.toldFindings }
 
+  /// The beginning of its arguments, read anew: for a daemon that watches thousands, too much to keep.
+  package var commandLine: String {
+    (try? directory.commandLine(upTo: ProcessDirectory.shownCommandLine)) ?? ""
+  }
+
   /// What is known of it, for a restart.
   package var savedState: [UInt8] { analysis.detector.savedState }
 

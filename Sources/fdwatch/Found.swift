@@ -47,10 +47,11 @@ struct Found {
       // Also fails if the number was given to another since the process was opened: the unit is its own.
       try process.checkAccess()
       processes.append(process)
-      views.append(
-        ProcessView(
-          identity: identity, userName: Host.userName(identity.user), unit: unit, count: process.count,
-          limits: process.limits))
+      var view = ProcessView(
+        identity: identity, userName: Host.userName(identity.user), unit: unit, count: process.count,
+        limits: process.limits)
+      view.commandLine = process.commandLine
+      views.append(view)
     } catch .gone {
       failures.append("no process \(pid)\(Found.hint(procfs))")
     } catch .zombie {

@@ -26,7 +26,7 @@ import Testing
     #expect(try procfs.processes() == [4711])
     let identity = try ProcessDirectory(pid: 4711, in: procfs).identity()
     #expect(identity.command == "orders ) S 1" && identity.user == 33 && identity.startTime == 99120)
-    #expect(identity.arguments == ["/usr/bin/orders", "--port", "8080"])
+    #expect(try ProcessDirectory(pid: 4711, in: procfs).commandLine(upTo: 4096) == "/usr/bin/orders --port 8080")
     #expect(throws: ProcfsError.gone) { _ = try ProcessDirectory(pid: 4712, in: procfs) }
   }
 

@@ -12,9 +12,9 @@ import Watch
 func view(_ command: String = "orders", pid: Int32 = 812, classes: Int = 3, leaks: Bool = true) -> ProcessView {
   var view = ProcessView(
     identity: ProcessIdentity(
-      pid: pid, command: command, arguments: ["/usr/bin/\(command)", "--port", "8080"], executable: "/usr/bin/orders",
-      user: 33, startTime: 99),
+      pid: pid, command: command, executable: "/usr/bin/orders", user: 33, startTime: 99),
     userName: "www-data", unit: "orders.service", count: 241, limits: Limits(soft: 1024, hard: 4096))
+  view.commandLine = "/usr/bin/\(command) --port 8080"
   view.history = Array(1...241)
   view.classes = (0..<classes).map {
     ClassReport(
