@@ -94,6 +94,11 @@ package struct AlertBook: Sendable {
     var isNamed = false
     var hasStack = false
     var isFiring: Bool { endedAt == nil }
+    var isSound: Bool {
+      alert.isSound && countRange.contains(returns)
+        && [endedAt, nextReminder, pause].allSatisfy { ($0 ?? .zero).isPlausible }
+        && unconfirmed.values.allSatisfy(\.isPlausible)
+    }
   }
 
   /// - Parameter seed: makes the names of alerts differ from boot to boot.
@@ -559,6 +564,8 @@ extension AlertBook {
     fileprivate var entries: [SavedEntry]
     fileprivate var alarms: StormBucket
     package var count: Int { entries.count }
+    /// Whether its numbers can be.
+    package var isSound: Bool { entries.allSatisfy(\.entry.isSound) && alarms.isSound }
   }
 
   fileprivate struct SavedEntry: Codable, Sendable {

@@ -80,7 +80,7 @@ package struct JournalEntry: Sendable, Equatable {
     if alert.type == .report { return append("FDWATCH_EVIDENCE", alert.text) }
     if member.count > 0 { append("FDWATCH_COUNT", String(member.count)) }
     append("FDWATCH_SOFT_LIMIT", member.limits.softInWords)
-    append("FDWATCH_SECONDS_TO_LIMIT", alert.timeToLimit.map { String(Int64(($0 / .seconds(1)).rounded())) })
+    append("FDWATCH_SECONDS_TO_LIMIT", alert.timeToLimit.map { String(Int64(clamping: ($0 / .seconds(1)).rounded())) })
     guard alert.type == .leak else { return }
     append("FDWATCH_KIND", alert.kind?.rawValue)
     append("FDWATCH_TARGET", alert.target)

@@ -40,7 +40,7 @@ package struct LimitWatch: Sendable {
     let soft = Double(limits.soft)
     let left = soft - Double(count)
     let perSecond = pace(count, at: time)
-    let timeLeft: Duration? = perSecond > 0 ? .milliseconds(Int64(min(max(left, 0) / perSecond, 1e9) * 1000)) : nil
+    let timeLeft: Duration? = perSecond > 0 ? Duration(clampingSeconds: min(max(left, 0) / perSecond, 1e9)) : nil
     // With so few left, the next busy moment is the one that fails.
     let isFull = left <= max(3, soft / 50)
     // Half of the limit and more is in use, and it goes on growing at a pace that was kept up for minutes.

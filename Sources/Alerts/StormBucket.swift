@@ -18,6 +18,11 @@ struct StormBucket: Sendable, Codable {
 
   init(burst: Int) { tokens = Double(burst) }
 
+  var isSound: Bool {
+    abs(tokens) < 1e12 && countRange.contains(untold) && (filledAt ?? .zero).isPlausible && (due ?? .zero).isPlausible
+      && last?.isSound ?? true
+  }
+
   mutating func tells(_ event: AlertEvent, burst: Int, at moment: Moment) -> Bool {
     let burst = Double(burst)
     if let last = filledAt { tokens = min(burst, tokens + (moment.time - last) / .seconds(60) * burst) }

@@ -27,6 +27,10 @@ package struct UnitLedger: Sendable, Codable {
     var isTold = false
     /// Workers that have exited since without leaving anything of it.
     var clean = 0
+    var isSound: Bool {
+      [workers, survivors, clean].allSatisfy(countRange.contains) && workers > 0 && first.isPlausible
+        && [evidence, places, seconds].allSatisfy { (0..<1e15).contains($0) } && seconds > 0
+    }
   }
 
   private var sums: [Cause: [Class: Sum]] = [:]
@@ -43,6 +47,9 @@ package struct UnitLedger: Sendable, Codable {
   private static let cleared = 5
 
   package init() {}
+
+  /// Whether its numbers can be: it may come from a file.
+  package var isSound: Bool { sums.values.allSatisfy { $0.values.allSatisfy(\.isSound) } }
 
   /// What has changed about a unit.
   package enum Change: Sendable, Equatable {

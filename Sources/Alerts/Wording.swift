@@ -17,8 +17,8 @@ extension Double {
   /// A rate for a column: `0`, `0.4`, `12`.
   package var rateInColumn: String {
     if self == 0 { return "0" }
-    if self >= 9.95 { return String(Int(rounded())) }
-    let tenths = Int((self * 10).rounded())
+    if self >= 9.95 { return String(Int(clamping: rounded())) }
+    let tenths = Int(clamping: (self * 10).rounded())
     return tenths == 0 ? "<0.1" : "\(tenths / 10).\(tenths % 10)"
   }
 }
@@ -68,7 +68,7 @@ extension Blame {
 
 extension Double {
   /// `97 %`.
-  var percent: String { "\(Int((self * 100).rounded())) %" }
+  var percent: String { "\(Int(clamping: (self * 100).rounded())) %" }
 }
 
 extension String {

@@ -152,7 +152,7 @@ extension Series {
     let shares = sharesByGrowth(leak)
     let explained = shares.values.reduce(0) { $0 + $1.share }
     if explained < Self.leastExplained {
-      let percent = Int((explained * 100).rounded())
+      let percent = Int(clamping: (explained * 100).rounded())
       let reason =
         snapshots.count < 2
         ? "the profile \(name) was read only once so far"
@@ -190,7 +190,8 @@ extension Series {
     let explained = shares.values.reduce(0, +)
     if explained < Self.leastExplained {
       return misfit(
-        "the profile \(name) holds \(Int((explained * 100).rounded())) % of its descriptors", score: explained * 0.1)
+        "the profile \(name) holds \(Int(clamping: (explained * 100).rounded())) % of its descriptors",
+        score: explained * 0.1)
     }
     return Candidate(
       blame: Blame(profile: name, isWitness: isWitness, isExact: true, stacks: named(shares, filter)),

@@ -42,7 +42,7 @@ package struct HookJob: Sendable {
   /// One that an earlier daemon has not come to.
   init(_ saved: SavedRun, _ hook: HookSettings) {
     (self.hook, word, id) = (hook, saved.word, saved.id)
-    (environment, input, attempts) = (saved.environment, Array(saved.input.utf8), saved.attempts)
+    (environment, input, attempts) = (saved.environment, Array(saved.input.utf8), min(max(saved.attempts, 0), 1000))
   }
 
   /// What is to be known of it to run it later.

@@ -30,7 +30,7 @@ extension Duration {
   /// `45 s`, `17 min`, `5 h`, `3 days`: as precise as a person needs.
   package var inWords: String {
     let seconds = max(self / .seconds(1), 0)
-    func whole(_ value: Double) -> String { String(Int(value.rounded())) }
+    func whole(_ value: Double) -> String { String(Int(clamping: value.rounded())) }
     switch seconds {
     case ..<119.5: return "\(whole(seconds)) s"
     case ..<(119.5 * 60): return "\(whole(seconds / 60)) min"

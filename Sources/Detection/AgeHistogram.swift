@@ -30,7 +30,7 @@ struct AgeHistogram: Sendable, Equatable {
   static func bin(_ age: Double) -> Int {
     guard age > 0.25 else { return 0 }
     // Twice the binary logarithm, exact to a bin: the exponent, and one more where the significand is above √2.
-    let scaled = age * 4
+    let scaled = min(age, 1e12) * 4
     return min(2 * Int(scaled.exponent) + (scaled.significand >= 1.4142135623730951 ? 1 : 0), binCount - 1)
   }
 
@@ -99,6 +99,8 @@ extension AgeHistogram: Storable {
     try archive.field(&counts)
     try archive.field(&everClosed)
     try archive.field(&decayedTo)
-    guard counts.isEmpty || counts.count == Self.binCount else { throw .damaged }
+    guard counts.isEmpty || counts.count == Self.binCount, counts.allSatisfy({ $0 >= 0 }) else { throw .damaged }
   }
+
+  func isSound(until time: Double) -> Bool { (0...time).contains(decayedTo) }
 }

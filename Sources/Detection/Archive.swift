@@ -148,7 +148,16 @@ extension Storable where Self: FixedWidthInteger {
   mutating func store(_ archive: inout Archive) throws(SavedStateError) { try archive.integer(&self) }
 }
 
-extension Int: Storable {}
+extension Int: Storable {
+  /// All that is stored as an `Int` counts something. Far above all that happens, and far below where sums would overflow.
+  private static let mostStored = 1 << 48
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.integer(&self)
+    guard (0...Self.mostStored).contains(self) else { throw .damaged }
+  }
+}
+
 extension Int32: Storable {}
 extension Int64: Storable {}
 extension UInt8: Storable {}
@@ -163,7 +172,8 @@ extension Double: Storable {
     var bits = bitPattern
     try archive.integer(&bits)
     self = Double(bitPattern: bits)
-    guard isFinite else { throw .damaged }
+    // The largest are sums of squares of times.
+    guard abs(self) < 1e30 else { throw .damaged }
   }
 }
 
@@ -174,7 +184,7 @@ extension Float: Storable {
     var bits = bitPattern
     try archive.integer(&bits)
     self = Float(bitPattern: bits)
-    guard isFinite else { throw .damaged }
+    guard abs(self) < 1e12 else { throw .damaged }
   }
 }
 

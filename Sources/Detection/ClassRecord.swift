@@ -254,6 +254,24 @@ extension ClassRecord: Storable {
   }
 }
 
+extension ClassRecord {
+  /// Whether all that is remembered lies before now: what comes from a file is not trusted with a time.
+  func isSound(until now: Double) -> Bool {
+    closed.isSound(until: now) && closedInitial.isSound(until: now) && openedRate.isSound(until: now)
+      && closedRate.isSound(until: now) && (-1...now).contains(lastBulkClose) && (0...now).contains(findingUntil)
+      && (0...1).contains(suspicion) && (finding?.isSound ?? true)
+  }
+}
+
+extension Finding {
+  fileprivate var isSound: Bool {
+    // A descriptor a microsecond, and the numbers are all used up within the hour.
+    let most = 1e12
+    return (0...most).contains(ratePerHour) && rateInterval.lowerBound >= 0 && rateInterval.upperBound <= most
+      && (0...1).contains(confidence)
+  }
+}
+
 extension TargetLabel: Storable {
   static var blank: TargetLabel { TargetLabel("") }
 
@@ -274,6 +292,12 @@ extension Rate: Storable {
     try archive.field(&weight)
     try archive.field(&lastTime)
     try archive.field(&elapsed)
+  }
+}
+
+extension Rate {
+  fileprivate func isSound(until now: Double) -> Bool {
+    (0...now).contains(lastTime) && (0...100 * Self.memory).contains(elapsed) && abs(weight) < 1e12
   }
 }
 

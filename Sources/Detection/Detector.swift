@@ -380,7 +380,7 @@ extension Detector {
     let rates = (judgement.perSecond * max(0, 1 - spread))...(judgement.perSecond * (1 + spread))
     func duration(_ rate: Double) -> Duration? {
       guard let remaining, rate > 0, remaining / rate < 1e10 else { return nil }
-      return .milliseconds(Int64(max(0, remaining / rate) * 1000))
+      return Duration(clampingSeconds: max(0, remaining / rate))
     }
     var interval: ClosedRange<Duration>?
     if let soonest = duration(rates.upperBound), let latest = duration(rates.lowerBound) { interval = soonest...latest }
@@ -400,7 +400,7 @@ extension Detector {
   /// The last poll, in seconds since the watch began.
   var lastMoment: Double { time }
 
-  func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + .milliseconds(Int64(seconds * 1000)) }
+  func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + Duration(clampingSeconds: seconds) }
 
   /// `since 14:02`, or `in the last 4 min`.
   private func wording(_ seconds: Double) -> String {
@@ -428,7 +428,7 @@ extension Detector {
       return ClassReport(
         kind: record.kind, target: record.displayTarget, open: record.open,
         openedPerMinute: record.openedRate.perMinute(at: time), closedPerMinute: record.closedRate.perMinute(at: time),
-        oldest: first.map { .milliseconds(Int64((time - $0.born) * 1000)) },
+        oldest: first.map { Duration(clampingSeconds: time - $0.born) },
         oldestIsLowerBound: first?.isInitial ?? false, verdict: record.verdict, suspicion: record.suspicion)
     }.sorted { ($0.suspicion, $0.open, $1.kind.rawValue) > ($1.suspicion, $1.open, $0.kind.rawValue) }
   }
@@ -493,8 +493,15 @@ extension Detector: Storable {
     try archive.field(&standingAlerts)
   }
 
-  /// Whether ledger and classes agree: what comes from a file is not trusted with an index.
+  /// Whether ledger and classes agree, and nothing lies in the future: what comes from a file is trusted neither with an
+  /// index nor with a time. One that is too late would make an age negative, or put off judging for good.
   var isSound: Bool {
+    guard (0...Duration.longest / .seconds(1)).contains(time), (0...time).contains(lastCensus ?? 0),
+      (0...max(time, 1)).contains(censusInterval), (0...time + Self.longestPause).contains(nextEvaluation)
+    else { return false }
+    guard ledger.entries.allSatisfy({ $0.number >= 0 && (0...time).contains($0.born) }),
+      classes.indices.allSatisfy({ classes[$0].isSound(until: time) })
+    else { return false }
     var open = [Int](repeating: 0, count: classes.slotCount)
     let known = Set(classes.indices)
     for entry in ledger.entries {

@@ -121,7 +121,8 @@ extension ClassFacts {
 
   private func judgeSurvivors(since first: Double) -> Judgement {
     let count = births.count
-    let span = max(now - survival.threshold - first, pollInterval)
+    // Polls are whole milliseconds apart. A recording may have any number of them at one time.
+    let span = max(now - survival.threshold - first, pollInterval, 0.001)
     let half = first + span / 2
     let early = births.count { $0 < half }
     let late = count - early
@@ -129,10 +130,10 @@ extension ClassFacts {
     judgement.since = first
     judgement.until = now - survival.threshold
     judgement.perSecond = Double(count) / span
-    judgement.leaked = min(open, count + Int(judgement.perSecond * min(survival.threshold, span)))
+    judgement.leaked = min(open, count + Int(clamping: judgement.perSecond * min(survival.threshold, span)))
 
     // Births must go on: they come at three different times at least, and not ever more rarely.
-    let slots = Set(births.map { Int(($0 - first) / span * 12) }).count
+    let slots = Set(births.map { Int(clamping: ($0 - first) / span * 12) }).count
     let longestGap = zip(births, births.dropFirst()).reduce(0) { max($0, $1.1 - $1.0) }
     let silence = now - survival.threshold - (births.last ?? first)
     if slots < 3 {
@@ -180,7 +181,7 @@ extension ClassFacts {
     for birth in births {
       let place = min(max((birth - first) / span, 0), 1)
       sum += place
-      counts[min(Int(place * Double(slots)), slots - 1)] += 1
+      counts[min(Int(clamping: place * Double(slots)), slots - 1)] += 1
     }
     let count = Double(births.count)
     let mean = count / Double(slots)
@@ -244,7 +245,7 @@ extension ClassFacts {
         reason: "none of the class was ever closed, which a cache below its limit shows too")
     }
     waitForCollector(&need, toLimit: toLimit)
-    need.survivors = Int((Double(need.survivors) * patience).rounded(.up))
+    need.survivors = Int(clamping: (Double(need.survivors) * patience).rounded(.up))
     need.seconds *= patience
     // Better a doubt told than a limit reached: when it is near there is no time to be sure.
     need.seconds = min(need.seconds, max(0.6 * toLimit, 8 * pollInterval))
@@ -313,7 +314,7 @@ extension ClassFacts {
   }
 
   private func rounded(_ value: Double) -> String {
-    value < 10 ? String((value * 10).rounded() / 10) : String(Int(min(value, 1e15).rounded()))
+    value < 10 ? String((value * 10).rounded() / 10) : String(Int(clamping: value.rounded()))
   }
 }
 

@@ -46,7 +46,8 @@ extension Detector {
       guard !places.isEmpty else { return nil }
       return Leftovers(
         kind: record.kind, target: record.displayTarget, survivors: places.count, evidence: survival.evidence,
-        placesSum: places.reduce(0, +), thirds: places.reduce(0) { $0 | 1 << UInt8(min($1 * 3, 2)) }, span: span)
+        placesSum: places.reduce(0, +),
+        thirds: places.reduce(0) { $0 | 1 << UInt8(clamping: min($1 * 3, 2)) }, span: span)
     }
   }
 }

@@ -71,7 +71,7 @@ package struct TraceHeader: Sendable, Equatable {
     guard format == Self.format else { throw .foreign(file: file, reason: "no \"format\":\"\(Self.format)\"") }
     guard version == Self.version else { throw .otherVersion(file: file, version: version) }
     self.init(
-      command: command, pid: pid, interval: .milliseconds(Int64(max(0, min(interval, 1e9)) * 1000)), start: start,
+      command: command, pid: pid, interval: Duration(clampingSeconds: max(0, min(interval, 1e9))), start: start,
       limits: soft.map { Limits(soft: $0, hard: hard ?? $0) })
   }
 }

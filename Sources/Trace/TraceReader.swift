@@ -84,8 +84,9 @@ private struct Lines: ~Copyable {
 
 /// One poll as a line of a trace, both ways.
 enum PollLine {
-  /// Before any sane trace ends: some 3,000 years.
-  private static let longestTime = 1e11
+  private static let longestTime = Duration.longest / .seconds(1)
+  /// A process has no more: `sysctl_nr_open_max` of the kernel's fs/file.c.
+  private static let mostDescriptors = Int(Int32.max)
 
   static func poll(_ line: ArraySlice<UInt8>, limits: Limits?) throws(JSONError) -> Poll {
     var poll = Poll(time: .zero, count: -1)
@@ -122,8 +123,10 @@ enum PollLine {
     }
     try scanner.end()
     guard let time, time >= 0, time < longestTime else { throw scanner.error("\"t\" is missing or out of range") }
-    guard poll.count >= 0 else { throw scanner.error("\"count\" is missing or negative") }
-    poll.time = .milliseconds(Int64((time * 1000).rounded()))
+    guard (0...mostDescriptors).contains(poll.count) else {
+      throw scanner.error("\"count\" is missing or out of range")
+    }
+    poll.time = Duration(clampingSeconds: time)
     if soft != nil || hard != nil {
       let known = limits ?? Limits(soft: .max, hard: .max)
       poll.limits = Limits(soft: soft ?? known.soft, hard: hard ?? known.hard)
@@ -204,7 +207,7 @@ enum PollLine {
   private static func age(_ scanner: inout JSONScanner) throws(JSONError) -> Duration {
     let seconds = try scanner.number()
     guard seconds >= 0, seconds < longestTime else { throw scanner.error("\"age\" is out of range") }
-    return .milliseconds(Int64((seconds * 1000).rounded()))
+    return Duration(clampingSeconds: seconds)
   }
 
   private static func profile(_ scanner: inout JSONScanner) throws(JSONError) -> ProfileSnapshot {

@@ -120,7 +120,7 @@ private struct ReplayState {
     limits = poll.limits ?? limits
   }
 
-  var column: String { "\(Int(time.seconds)) s".padded(10, alignRight: true) }
+  var column: String { "\(Int(clamping: time.seconds)) s".padded(10, alignRight: true) }
 
   /// Prints the explanations whose words, figures aside, have changed.
   mutating func explain(_ detector: Detector, as format: OutputFormat) {

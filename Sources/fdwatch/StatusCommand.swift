@@ -145,7 +145,7 @@ struct DaemonStatus {
     if let own = form.own {
       lines.append(
         style.dim(
-          "own cost: \(Duration.seconds(own.cpu_seconds).inWords) of CPU time, \(own.resident_bytes >> 20) MiB resident, "
+          "own cost: \(Duration(clampingSeconds: own.cpu_seconds).inWords) of CPU time, \(own.resident_bytes >> 20) MiB resident, "
             + "\(own.open_descriptors) descriptors"))
     }
     if let problem = form.configuration_problem {
@@ -199,10 +199,10 @@ struct DaemonStatus {
     for unit in form.units.prefix(rows ?? form.units.count) {
       table.append([
         (unit.unit ?? "\(unit.comm) (no unit)").printable, String(unit.processes), String(unit.open),
-        unit.soft_limit == nil ? "-" : "\(Int(unit.fullest * 100)) %",
+        unit.soft_limit == nil ? "-" : "\(Int(clamping: unit.fullest * 100)) %",
         unit.suspected == 0 ? "" : String(unit.suspected),
         unit.leaked_per_hour == 0 ? "" : unit.leaked_per_hour.rateInColumn,
-        unit.seconds_to_limit.map { Duration.seconds($0).inColumn } ?? "", unit.verdict,
+        unit.seconds_to_limit.map { Duration(clampingSeconds: $0).inColumn } ?? "", unit.verdict,
       ])
     }
     let lines = table.lines(width: columns)
