@@ -107,7 +107,7 @@ package final class Daemon {
     }
     let (state, boot) = (state, boot)
     let detectors = remembered(StateStore.Remembered()) { () throws(StateError) in
-      try state.rememberedDetectors(boot: boot)
+      try state.rememberedDetectors(boot: boot, at: Instant.now.sinceBoot)
     }
     let alerts = remembered(nil) { () throws(StateError) in try state.rememberedAlerts(boot: boot) }
     let silences = remembered([]) { () throws(StateError) in try state.rememberedSilences() }
@@ -385,11 +385,14 @@ extension Daemon {
   private func saveDetectors() {
     lastSave = Instant.now.sinceBoot
     nextSave = lastSave + Self.savePause
-    let states = roster.watched.compactMap { watched in
-      watched.close.map { (key: StateStore.Key(watched.subject), state: $0.savedState) }
+    // A copy shares its memory until one of the two changes, so this costs little, and less than all states as bytes.
+    let detectors = roster.watched.compactMap { watched in
+      watched.close.map { (key: StateStore.Key(watched.subject), detector: $0.detector) }
     }
     let (state, boot, time) = (state, boot, lastSave)
-    scribe.write("detectors") { () throws(SystemCallError) in try state.save(states, boot: boot, at: time) }
+    scribe.write("detectors") { () throws(SystemCallError) in
+      try state.save(detectors.lazy.map { ($0.key, $0.detector.savedState) }, boot: boot, at: time)
+    }
   }
 
   func saveBook() {

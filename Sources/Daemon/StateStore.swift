@@ -64,25 +64,36 @@ package enum StateError: Error, Equatable, CustomStringConvertible {
 // MARK: Detectors
 
 extension StateStore {
-  /// - Parameter time: since boot.
-  package func save(_ states: [(key: Key, state: [UInt8])], boot: String, at time: Duration) throws(SystemCallError) {
+  /// - Parameters:
+  ///   - states: asked for one by one: those of all processes together are as large as what is known of them.
+  ///   - time: since boot.
+  package func save(
+    _ states: some Sequence<(key: Key, state: [UInt8])>, boot: String, at time: Duration
+  ) throws(SystemCallError) {
     var bytes = Self.magic
-    let size = states.reduce(0) { $0 + $1.state.count + 24 }
-    bytes.reserveCapacity(bytes.count + size + 64)
     bytes.append(contentsOf: boot.utf8)
     bytes.append(UInt8(ascii: "\n"))
     bytes.append(littleEndian: UInt64(clamping: time.nanoseconds))
-    for (key, state) in states {
-      bytes.append(littleEndian: UInt64(UInt32(bitPattern: key.pid)))
-      bytes.append(littleEndian: key.startTime)
-      bytes.append(littleEndian: UInt64(state.count))
-      bytes.append(contentsOf: state)
+    try Files.replace(detectorsFile) { (file) throws(SystemCallError) in
+      for (key, state) in states {
+        bytes.append(littleEndian: UInt64(UInt32(bitPattern: key.pid)))
+        bytes.append(littleEndian: key.startTime)
+        bytes.append(littleEndian: UInt64(state.count))
+        bytes.append(contentsOf: state)
+        guard bytes.count >= Self.pieceSize else { continue }
+        try file.write(bytes)
+        bytes.removeAll(keepingCapacity: true)
+      }
+      try file.write(bytes)
     }
-    try Files.replace(detectorsFile, with: bytes)
   }
 
+  /// So much is written at once.
+  private static let pieceSize = 64 << 10
+
   /// What was saved on this boot. Each state has a checksum of its own, which who restores it looks at.
-  package func rememberedDetectors(boot: String) throws(StateError) -> Remembered {
+  /// - Parameter time: now, since boot.
+  package func rememberedDetectors(boot: String, at time: Duration) throws(StateError) -> Remembered {
     guard let bytes = try read(detectorsFile) else { return Remembered() }
     guard bytes.starts(with: Self.magic), let end = bytes[Self.magic.count...].firstIndex(of: UInt8(ascii: "\n")) else {
       throw .unknown(path: detectorsFile, reason: "its first line is another")
@@ -95,7 +106,11 @@ extension StateStore {
       defer { position += 8 }
       return bytes[position..<position + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
-    guard let savedAt = number() else { throw .unknown(path: detectorsFile, reason: "it is cut off") }
+    guard let savedAt = number().map({ Duration.nanoseconds(Int64(clamping: $0)) }) else {
+      throw .unknown(path: detectorsFile, reason: "it is cut off")
+    }
+    // All that is known would lie in the future.
+    guard savedAt <= time else { throw .unknown(path: detectorsFile, reason: "it is newer than now") }
     let remembered = Remembered()
     while position < bytes.count {
       guard let pid = number(), let start = number(), let count = number(), count <= bytes.count - position else {
@@ -103,7 +118,7 @@ extension StateStore {
       }
       remembered.keep(
         Array(bytes[position..<position + Int(count)]), of: Key(pid: Int32(truncatingIfNeeded: pid), startTime: start),
-        at: .nanoseconds(Int64(clamping: savedAt)))
+        at: savedAt)
       position += Int(count)
     }
     return remembered
@@ -145,6 +160,9 @@ extension StateStore {
     guard let saved: Alerts = try decode(alertsFile) else { return nil }
     if saved.book.version != AlertBook.Saved.version {
       throw .unknown(path: alertsFile, reason: "version \(saved.book.version)")
+    }
+    guard saved.book.isSound, saved.units.isSound else {
+      throw .unknown(path: alertsFile, reason: "its numbers cannot be")
     }
     return (saved.book, saved.units, saved.boot == boot)
   }

@@ -13,6 +13,9 @@ struct ClassTable: Sendable {
   /// What classes and patterns may take together, in bytes: room for some 16 classes. What does not fit is one class for
   /// each kind.
   static let budget = 15 << 10
+  /// More than ``budget`` leaves room for, one for each kind and those in CLOSE_WAIT included: beyond, a saved state is
+  /// none of ours.
+  static let mostSlots = 1024
 
   /// Bytes on the heap.
   var footprint: Int {
@@ -136,7 +139,25 @@ struct ClassTable: Sendable {
         byKey[new] = index
       }
     }
-    return remap.isEmpty ? nil : remap
+    if remap.isEmpty { return nil }
+    compact(&remap)
+    return remap
+  }
+
+  /// Closes the gaps. While names are learned there are some ten classes, and of a place for each of them that nobody
+  /// needs any more a thousand processes would keep 5 MB.
+  private mutating func compact(_ remap: inout [UInt16: UInt16]) {
+    var moved: [UInt16: UInt16] = [:]
+    var kept: [ClassRecord] = []
+    kept.reserveCapacity(slots.count { !$0.isVacant })
+    for index in indices {
+      moved[index] = UInt16(kept.count)
+      kept.append(self[index])
+    }
+    slots = kept
+    byKey = byKey.compactMapValues { moved[$0] }
+    byKind = byKind.compactMapValues { moved[$0] }
+    remap = remap.compactMapValues { moved[$0] }.merging(moved) { merged, _ in merged }
   }
 
   /// Counts what was opened, by class.
@@ -184,6 +205,7 @@ extension ClassTable: Storable {
     try archive.field(&slots)
     try archive.field(&patterns)
     guard archive.isReading else { return }
+    guard slots.count <= Self.mostSlots else { throw .damaged }
     byKind = [:]
     byKey = [:]
     for index in indices where byKey.updateValue(index, forKey: self[index].key) != nil { throw .damaged }

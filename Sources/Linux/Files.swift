@@ -16,9 +16,17 @@ package enum Files {
   package static func replace(
     _ path: String, with bytes: [UInt8], mode: UInt32 = 0o600, isDurable: Bool = false
   ) throws(SystemCallError) {
+    try replace(path, mode: mode, isDurable: isDurable) { (file) throws(SystemCallError) in try file.write(bytes) }
+  }
+
+  /// The same piece by piece, for what is not to be in memory at once.
+  package static func replace(
+    _ path: String, mode: UInt32 = 0o600, isDurable: Bool = false,
+    writing body: (borrowing Descriptor) throws(SystemCallError) -> Void
+  ) throws(SystemCallError) {
     let new = path + ".new"
     do {
-      try write(bytes, to: new, mode: mode, isDurable: isDurable)
+      try write(to: new, mode: mode, isDurable: isDurable, body)
       _ = try retrying("rename") { unsafe rename(new, path) }
     } catch {
       // A half of it would take the place that is wanted.
@@ -27,20 +35,15 @@ package enum Files {
     }
   }
 
-  private static func write(_ bytes: [UInt8], to path: String, mode: UInt32, isDurable: Bool) throws(SystemCallError) {
+  private static func write(
+    to path: String, mode: UInt32, isDurable: Bool, _ body: (borrowing Descriptor) throws(SystemCallError) -> Void
+  ) throws(SystemCallError) {
     // The folder may belong to somebody else, who could have put a link or a pipe there.
     unsafe unlink(path)
     let file = Descriptor(owning: try retrying("open") { unsafe fdwatch_create_new(path) })
     let number = file.number
     if mode != 0o600 { _ = try retrying("fchmod") { fchmod(number, mode) } }
-    var written = 0
-    while written < bytes.count {
-      written += try retrying("write") {
-        unsafe bytes.withUnsafeBytes {
-          unsafe Glibc.write(number, $0.baseAddress?.advanced(by: written), bytes.count - written)
-        }
-      }
-    }
+    try body(file)
     if isDurable { _ = try retrying("fdatasync") { fdatasync(number) } }
   }
 
@@ -61,5 +64,20 @@ package enum Files {
   package static func removeFolder(_ path: String) {
     for name in names(in: path) { unsafe unlink("\(path)/\(name)") }
     unsafe rmdir(path)
+  }
+}
+
+extension Descriptor {
+  /// Writes all bytes to a file.
+  package func write(_ bytes: [UInt8]) throws(SystemCallError) {
+    let number = number
+    var written = 0
+    while written < bytes.count {
+      written += try retrying("write") {
+        unsafe bytes.withUnsafeBytes {
+          unsafe Glibc.write(number, $0.baseAddress?.advanced(by: written), bytes.count - written)
+        }
+      }
+    }
   }
 }

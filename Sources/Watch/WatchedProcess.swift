@@ -91,9 +91,6 @@ package final class WatchedProcess {
     (try? directory.commandLine(upTo: ProcessDirectory.shownCommandLine)) ?? ""
   }
 
-  /// What is known of it, for a restart.
-  package var savedState: [UInt8] { analysis.detector.savedState }
-
   /// How often and how much it is looked at, and how much evidence is asked for.
   package func tune(interval: Duration, share: Double, patience: Double) {
     schedule.interval = interval

@@ -28,18 +28,18 @@ import Testing
 
   @Test func `of detectors is handed out once, on the same boot`() throws {
     try store.save(states, boot: "a", at: .seconds(77))
-    let remembered = try store.rememberedDetectors(boot: "a")
+    let remembered = try store.rememberedDetectors(boot: "a", at: .seconds(80))
     #expect(remembered.count == 3)
     for (key, state) in states {
       let found = try #require(remembered.state(of: key))
       #expect(found.state == state && found.savedAt == .seconds(77))
       #expect(remembered.state(of: key) == nil)
     }
-    #expect(try store.rememberedDetectors(boot: "b").count == 0)
+    #expect(try store.rememberedDetectors(boot: "b", at: .seconds(80)).count == 0)
   }
 
   @Test func `is nothing before anything was saved`() throws {
-    #expect(try store.rememberedDetectors(boot: "a").count == 0)
+    #expect(try store.rememberedDetectors(boot: "a", at: .seconds(80)).count == 0)
     #expect(try store.rememberedAlerts(boot: "a") == nil)
     #expect(try store.rememberedSilences().isEmpty)
   }
@@ -49,7 +49,7 @@ import Testing
     let whole = try #require(FileManager.default.contents(atPath: directory.path + "/detectors"))
     for length in 0..<whole.count {
       try rewrite("detectors") { _ in whole.prefix(length) }
-      if let found = try? store.rememberedDetectors(boot: "a") { #expect(found.count < 3) }
+      if let found = try? store.rememberedDetectors(boot: "a", at: .seconds(80)) { #expect(found.count < 3) }
     }
   }
 
@@ -61,7 +61,7 @@ import Testing
         var bytes = whole
         bytes[position] ^= bit
         try rewrite("detectors") { _ in bytes }
-        _ = try? store.rememberedDetectors(boot: "a")
+        _ = try? store.rememberedDetectors(boot: "a", at: .seconds(80))
       }
     }
   }
