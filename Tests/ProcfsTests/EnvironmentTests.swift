@@ -73,7 +73,8 @@ private func anonymousKiB() throws -> Int {
       // Before, each took 1.8 MB for the strings alone.
       #expect(try anonymousKiB() - before < 1024)
       #expect(kept.allSatisfy { $0.command == "sh" })
-      #expect(shown.utf8.count == 4096 && shown.hasPrefix("/bin/sh -c echo ready; read x first a a a"))
+      // An end of an argument that comes last is cut off.
+      #expect((4095...4096).contains(shown.utf8.count) && shown.hasPrefix("/bin/sh -c echo ready; read x first a a a"))
     }
   }
 
