@@ -74,7 +74,7 @@ extension Finding: Storable {
 extension Duration: Storable {
   static let blank = Duration.zero
   mutating func store(_ archive: inout Archive) throws(SavedStateError) {
-    var milliseconds = Int64(clamping: self / .milliseconds(1))
+    var milliseconds = Int64(clamping: (self / .milliseconds(1)).rounded())
     try archive.field(&milliseconds)
     self = .milliseconds(milliseconds)
     guard isPlausible else { throw .damaged }

@@ -39,7 +39,7 @@ private func sealed(_ body: ArraySlice<UInt8>) -> [UInt8] {
     await #expect(processExitsWith: .success) {
       var detector = Detector()
       for second in 0..<150 { _ = detector.observe(Self.poll(second, at: .seconds(second))) }
-      try #require(!detector.findings.isEmpty)
+      try #require(!detector.findings.isEmpty, "nothing is found")
       let body = detector.savedState.dropLast(8)
       try #require(try Detector(restoring: sealed(body), savedAt: .seconds(149)).findings == detector.findings)
       var restored = 0
@@ -62,7 +62,7 @@ private func sealed(_ body: ArraySlice<UInt8>) -> [UInt8] {
         }
       }
       // Both happen: text and what lies in the past may be anything.
-      #expect(restored > 0 && refused > restored)
+      #expect(restored > 0 && refused > 100, "\(restored) restored, \(refused) refused")
     }
   }
 }
