@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 // Runs in the child, where only async-signal-safe calls are allowed: see signal-safety(7).
@@ -44,12 +46,102 @@ failed:;
   _exit(127);
 }
 
+// MARK: The supervisor
+
+// Stands between us and a command. Whatever the command starts stays its descendant, in whatever session or process group:
+// orphans come to it (PR_SET_CHILD_SUBREAPER of prctl(2)). When the command ends, all that it has left running ends, too.
+// It is a copy of us that executes nothing, so only async-signal-safe calls are allowed in it.
+
+const int fdwatch_END = SIGTERM, fdwatch_END_BY_FORCE = SIGUSR2;
+
+// The calling thread's children, each of which gets a SIGKILL. See proc(5), "/proc/tid/children".
+static void kill_children(void) {
+  int list = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  if (list < 0) return;
+  char text[4096];
+  pid_t pid = 0;
+  ssize_t got;
+  // A number may be cut by the end of the buffer: it goes on in the next one.
+  while ((got = read(list, text, sizeof text)) > 0)
+    for (ssize_t i = 0; i < got; i++) {
+      if (text[i] >= '0' && text[i] <= '9') {
+        pid = pid * 10 + (text[i] - '0');
+      } else if (pid > 0) {
+        kill(pid, SIGKILL);
+        pid = 0;
+      }
+    }
+  close(list);
+}
+
+// Reaps what has ended. Returns whether a child is left; the status of `command` goes to `code` if it is among them.
+static int reap(pid_t command, int *code) {
+  for (;;) {
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid == 0) return 1;
+    if (pid < 0) return errno == EINTR ? 1 : 0;
+    if (pid == command) *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+}
+
+static void supervise(pid_t command) {
+  // Nothing of ours stays open in it: our sockets, the output that is read to its end.
+  syscall(SYS_close_range, 0, ~0u, 0);
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGCHLD);
+  sigaddset(&awaited, fdwatch_END);
+  sigaddset(&awaited, fdwatch_END_BY_FORCE);
+  int code = -1, got = 0;
+  while (code < 0 && got != fdwatch_END_BY_FORCE) {
+    got = sigwaitinfo(&awaited, NULL);
+    if (got == fdwatch_END) kill(-command, SIGTERM);
+    if (!reap(command, &code)) break;
+  }
+  // Each round ends the children that there are; their children are then ours. Where we are not root, what has become
+  // another user's cannot be ended, and is not waited for: for three seconds at most.
+  struct timespec begin, now, pause = {0, 10 * 1000 * 1000};
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  while (reap(command, &code)) {
+    kill_children();
+    sigtimedwait(&awaited, NULL, &pause);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec - begin.tv_sec > 3) break;
+  }
+  _exit(code < 0 ? 128 + SIGKILL : code);
+}
+
+static pid_t fork_safely(void) {
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+  return _Fork();
+#else
+  return fork();
+#endif
+}
+
 int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
                   uint32_t group, const uint32_t *groups, int group_count) {
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) return -1;
   pid_t child = fork();
-  if (child == 0) become(arguments, environment, input, output, report[1], user, group, groups, group_count);
+  if (child == 0) {
+    prctl(PR_SET_NAME, "fdwatch-hook");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // A terminal's Ctrl-C is not for it.
+    setpgid(0, 0);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    pid_t command = fork_safely();
+    if (command == 0) become(arguments, environment, input, output, report[1], user, group, groups, group_count);
+    if (command > 0) supervise(command);
+    int why = errno;
+    ssize_t ignored = write(report[1], &why, sizeof why);
+    (void)ignored;
+    _exit(127);
+  }
   int why = errno;
   close(report[1]);
   if (child < 0) {

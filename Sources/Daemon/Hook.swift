@@ -137,10 +137,9 @@ final class ChildRun: HookRun {
   func result(at now: Instant) -> HookResult? {
     drain()
     if let code = child.exitCode() {
-      // What it has started and left behind ends with it.
-      child.end(byForce: true)
       drain()
       flush(all: true)
+    // What it has started and left behind, in whatever session, has ended with it.
       return toldToEnd ? .failed("it took longer than allowed") : HookResult(exitCode: code)
     }
     if now >= deadline + grace {

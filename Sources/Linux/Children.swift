@@ -20,8 +20,9 @@ package struct HostUser: Sendable, Equatable {
   }
 }
 
-/// A child process, in a process group of its own.
+/// A command as a child process, with a supervisor in between that ends whatever the command has left running.
 package struct ChildProcess: Sendable {
+  /// Of the supervisor.
   package let pid: Int32
 
   /// Starts one: `arguments[0]` is the path of what is executed. Its standard input holds `input`; both outputs come to
@@ -57,8 +58,8 @@ package struct ChildProcess: Sendable {
     }
   }
 
-  /// Asks it and all of its group to end, or ends them.
-  package func end(byForce: Bool) { kill(-pid, byForce ? SIGKILL : SIGTERM) }
+  /// Asks the command and all of its group to end, or ends them and all that they have started.
+  package func end(byForce: Bool) { kill(pid, byForce ? fdwatch_END_BY_FORCE : fdwatch_END) }
 }
 
 /// A pipe: what is written to one end is read from the other, which does not block.

@@ -126,10 +126,23 @@ import Testing
     #expect(notes.count == 51 && notes.last?.text == "alert cafe: it ended with 4")
   }
 
-  @Test func `that leaves a child behind with its output is over`() throws {
-    run("setsid sleep 1000 & echo $! > \(directory.path)/pid; echo done")
-    #expect(try finish().map(\.text) == ["done"])
-    if let left = Int32(text("pid").trimmingCharacters(in: .newlines)) { kill(left, SIGKILL) }
+  /// As daemons do, in sessions of their own, by parents that have ended.
+  @Test(arguments: [false, true]) func `that leaves children behind is over, and so are they`(hangs: Bool) throws {
+    let (pids, child) = (directory.path + "/pids", directory.path + "/child")
+    try "echo $$ >> \(pids); exec sleep 1000".write(toFile: child, atomically: true, encoding: .utf8)
+    run(
+      """
+      setsid sh \(child) & (setsid setsid sh -c 'sh \(child) & sh \(child) & wait' &)
+      until [ "$(cat \(pids) 2>/dev/null | wc -l)" = 3 ]; do :; done
+      echo done
+      \(hangs ? "trap '' TERM; sleep 1000" : "")
+      """
+    ) { if hangs { $0.timeout = .seconds(3) } }
+    let notes = try finish().map(\.text)
+    #expect(notes == (hangs ? ["done", "alert cafe: it took longer than allowed"] : ["done"]))
+    let left = text("pids").split(separator: "\n").compactMap { Int32($0) }
+    #expect(left.count == 3)
+    for pid in left { #expect(kill(pid, 0) == -1, "\(pid) is left") }
   }
 
   /// Nothing else wakes whoever runs them: an alert in a quiet night is the last one for long.

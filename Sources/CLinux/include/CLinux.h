@@ -76,7 +76,8 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
 
 /// A child process: in a process group of its own, with the standard input given, both outputs to `output`, no other
 /// descriptors, default signals, and, unless `user` is UINT32_MAX, as that user and its groups.
-/// posix_spawn(3) cannot change the user. Returns the pid, or -1 with errno (also where execve failed).
+/// posix_spawn(3) cannot change the user. Returns the pid, or -1 with errno (also where execve failed). The pid is that of
+/// a supervisor: it exits as the command does, or with 128 and the number of its signal, once no descendant of it is left.
 int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
                   uint32_t group, const uint32_t *groups, int group_count);
 /// The numbers of a user and its groups, by name or number. Returns the number of groups, or -1.
@@ -84,6 +85,8 @@ int fdwatch_find_user(const char *name, uint32_t *user, uint32_t *group, uint32_
 /// A sealed memory file that holds the bytes, to be read from the start: memfd_create(2) wants _GNU_SOURCE.
 int fdwatch_memory_file(const char *name, const void *bytes, size_t count);
 /// pipe2(2), close-on-exec, whose first end does not block: under _GNU_SOURCE only.
+/// Signals that a supervisor understands: the first sends the command's process group a SIGTERM, the second ends all.
+extern const int fdwatch_END, fdwatch_END_BY_FORCE;
 int fdwatch_pipe(int numbers[2]);
 /// eventfd(2), close-on-exec and non-blocking: its header is not in Swift's module of the C library.
 int fdwatch_eventfd(void);
