@@ -84,7 +84,8 @@ package enum HookResult: Sendable, Equatable {
     switch exitCode {
     case 0: self = .delivered
     case Self.temporary: self = .tryAgain
-    case 128...: self = .failed("it was ended by signal \(exitCode - 128)")
+    // As shells and our own children tell a signal; what is above is a number of its own.
+    case 129...192: self = .failed("it was ended by signal \(exitCode - 128)")
     default: self = .failed("it ended with \(exitCode)")
     }
   }
@@ -109,6 +110,7 @@ final class ChildRun: HookRun {
   private let child: ChildProcess
   private let output: Descriptor
   private let deadline: Instant
+  /// From the request to end until it is ended.
   private let grace = Duration.seconds(2)
   private var toldToEnd = false
   private var said: [UInt8] = []
@@ -119,7 +121,7 @@ final class ChildRun: HookRun {
   init(_ job: HookJob, log: @escaping (String) -> Void) throws(HookFailure) {
     var user: HostUser?
     if let name = job.hook.user {
-      guard let found = HostUser(named: name) else { throw HookFailure(reason: "there is no user \(name.printable)") }
+      guard let found = HostUser(named: name) else { throw HookFailure(reason: "no such user: \(name.printable)") }
       user = found
     }
     do throws(SystemCallError) {
@@ -128,7 +130,10 @@ final class ChildRun: HookRun {
         job.arguments, environment: job.environment, input: job.input, output: pipe.writing, user: user)
       output = pipe.intoReading()
     } catch {
-      throw HookFailure(reason: "\(job.arguments[0].printable) cannot be run: \(error.reason)")
+      let command = job.arguments[0].printable
+      throw HookFailure(
+        reason: error.meaning == .noSuchEntry
+          ? "command not found: \(command)" : "command cannot be run: \(command): \(error.reason)")
     }
     deadline = .now + job.hook.timeout
     self.log = log
@@ -136,10 +141,10 @@ final class ChildRun: HookRun {
 
   func result(at now: Instant) -> HookResult? {
     drain()
+    // What it has started and left behind, in whatever session, has ended with it.
     if let code = child.exitCode() {
       drain()
       flush(all: true)
-    // What it has started and left behind, in whatever session, has ended with it.
       return toldToEnd ? .failed("it took longer than allowed") : HookResult(exitCode: code)
     }
     if now >= deadline + grace {
@@ -174,6 +179,8 @@ final class ChildRun: HookRun {
 final class TransientRun: HookRun {
   private let bus: Bus
   private let name: String
+  private let command: String
+  private let user: String?
   private let deadline: Instant
 
   private static let prefix = "fdwatch-hook-"
@@ -182,6 +189,7 @@ final class TransientRun: HookRun {
 
   init(_ job: HookJob, number: Int, bus: Bus) throws(HookFailure) {
     self.bus = bus
+    (command, user) = (job.arguments[0], job.hook.user)
     // The manager ends it; what is left to us is not to wait for a manager that does not.
     deadline = .now + job.hook.timeout + .seconds(15)
     do throws(BusError) {
@@ -227,6 +235,7 @@ final class TransientRun: HookRun {
       try bus.collect(name)
       switch outcome {
       case .exited(let code): return HookResult(exitCode: code)
+      case .notStarted(let failure): return .failed(reason(failure))
       case .killed(let signal): return .failed("it was ended by signal \(signal)")
       case .timedOut: return .failed("it took longer than allowed")
       case .failed(let how): return .failed("the service manager says: \(how)")
@@ -235,6 +244,18 @@ final class TransientRun: HookRun {
     } catch {
       if isUncertain, error.isNoSuchUnit { return .tryAgain }
       return now < deadline ? nil : .failed("\(error)")
+    }
+  }
+}
+
+extension TransientRun {
+  private func reason(_ failure: UnitState.StartFailure) -> String {
+    switch failure {
+    case .noCommand: "command not found, or not executable: \(command.printable)"
+    case .noUser: "no such user: \((user ?? "root").printable)"
+    case .noGroup: "user \((user ?? "root").printable) has no valid group"
+    case .other(let status):
+      "the service manager could not start it: status \(status) (systemd.exec(5), PROCESS EXIT CODES)"
     }
   }
 }

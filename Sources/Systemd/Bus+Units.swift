@@ -78,15 +78,23 @@ package struct UnitState: Sendable, Equatable {
   /// How its main process ended: waitid(2)'s `si_code`, 0 where it has not, and `si_status`.
   package var exitCode: Int32
   package var exitStatus: Int32
+  /// Whether it has been active: before, a service of `Type=exec` is what the manager itself does to start it.
+  package var hasStarted: Bool
 
-  package init(load: String, active: String, sub: String, result: String, exitCode: Int32, exitStatus: Int32) {
+  package init(
+    load: String, active: String, sub: String, result: String, exitCode: Int32, exitStatus: Int32,
+    hasStarted: Bool = true
+  ) {
     (self.load, self.active, self.sub) = (load, active, sub)
     (self.result, self.exitCode, self.exitStatus) = (result, exitCode, exitStatus)
+    self.hasStarted = hasStarted
   }
 
   package enum Outcome: Sendable, Equatable {
     case running
     case exited(Int32)
+    /// The manager could not start it, for a reason of systemd.exec(5), "PROCESS EXIT CODES".
+    case notStarted(StartFailure)
     case killed(signal: Int32)
     /// It took longer than allowed.
     case timedOut
@@ -94,6 +102,20 @@ package struct UnitState: Sendable, Equatable {
     case failed(String)
     /// The manager does not know it.
     case gone
+  }
+
+  package enum StartFailure: Sendable, Equatable {
+    case noCommand, noUser, noGroup
+    case other(Int32)
+
+    init(_ status: Int32) {
+      switch status {
+      case 203: self = .noCommand  // EXIT_EXEC
+      case 216: self = .noGroup  // EXIT_GROUP
+      case 217: self = .noUser  // EXIT_USER
+      default: self = .other(status)
+      }
+    }
   }
 
   package var outcome: Outcome {
@@ -109,6 +131,8 @@ package struct UnitState: Sendable, Equatable {
     case ("timeout", _): return .timedOut
     case ("success", 0): return .exited(0)
     // CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+    case ("exit-code", 1) where !hasStarted && (200..<300).contains(exitStatus):
+      return .notStarted(StartFailure(exitStatus))
     case ("success", 1), ("exit-code", 1): return .exited(exitStatus)
     case ("signal", 2), ("core-dump", 3): return .killed(signal: exitStatus)
     default: return .failed(result)
@@ -172,7 +196,8 @@ extension Bus {
       sub: try string("SubState", of: name, path: path, interface: unit),
       result: isService ? try string("Result", of: name, path: path, interface: service) : "success",
       exitCode: isService ? try number("ExecMainCode", of: name, path: path, interface: service) : 0,
-      exitStatus: isService ? try number("ExecMainStatus", of: name, path: path, interface: service) : 0)
+      exitStatus: isService ? try number("ExecMainStatus", of: name, path: path, interface: service) : 0,
+      hasStarted: try time("ActiveEnterTimestampMonotonic", of: name, path: path, interface: unit) > 0)
   }
 
   /// The names of the units that the manager knows, by globs: such as those that an earlier run of ours has left.

@@ -162,6 +162,18 @@ extension Bus {
     return value
   }
 
+  /// A property that is a time, in microseconds; 0 where it has not been.
+  func time(_ property: String, of unit: String, path: String, interface: String) throws(BusError) -> UInt64 {
+    let bus = try unsafe connected()
+    var error = unsafe sd_bus_error()
+    defer { unsafe sd_bus_error_free(&error) }
+    var value: UInt64 = 0
+    let status = unsafe sd_bus_get_property_trivial(
+      bus, destination, path, interface, property, &error, CChar(UInt8(ascii: "t")), &value)
+    guard status >= 0 else { throw unsafe failure(status, error, call: property, unit: unit) }
+    return value
+  }
+
   private func failure(_ status: CInt, _ error: sd_bus_error, call: String, unit: String) -> BusError {
     let name = unsafe error.name.map { unsafe String(cString: $0) } ?? ""
     let message = unsafe error.message.map { unsafe String(cString: $0) } ?? ""

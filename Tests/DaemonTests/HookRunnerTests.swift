@@ -76,7 +76,10 @@ import Testing
     #expect(runner.tallies["hook"]?.results == ["tryagain": 5, "failed": 1])
   }
 
-  @Test(arguments: [("exit 3", "it ended with 3"), ("kill -SEGV $$", "it was ended by signal 11")])
+  @Test(
+    arguments: [
+      ("exit 3", "it ended with 3"), ("kill -SEGV $$", "it was ended by signal 11"), ("exit 203", "it ended with 203"),
+    ])
   func `that fails is told with why`(script: String, why: String) throws {
     run(script)
     let notes = try finish()
@@ -101,8 +104,8 @@ import Testing
     let notes = try finish().map(\.text)
     #expect(
       notes == [
-        "alert cafe: /no/such/program cannot be run: No such file or directory",
-        "alert cafe: no systemd runs here that could start x@.service", "alert cafe: there is no user no-such-user",
+        "alert cafe: command not found: /no/such/program",
+        "alert cafe: no systemd runs here that could start x@.service", "alert cafe: no such user: no-such-user",
       ])
   }
 

@@ -71,8 +71,14 @@ private let needsManager = Comment(rawValue: "needs a systemd of its own: \(Mana
     #expect(try manager.outcome(of: "c.service", shell("kill -9 $$")) == "killed(signal: 9)")
     #expect(try manager.outcome(of: "d.service", ["--timeout=200"] + shell("sleep 1000")) == "timedOut")
     // EXIT_EXEC and EXIT_USER of systemd.exec(5).
-    #expect(try manager.outcome(of: "e.service", ["--", "/no/such/program"]) == "exited(203)")
-    #expect(try manager.outcome(of: "f.service", ["--user=nosuchuser", "--", "/bin/true"]) == "exited(217)")
+    #expect(
+      try manager.outcome(of: "e.service", ["--", "/no/such/program"])
+        == "notStarted(Systemd.UnitState.StartFailure.noCommand)")
+    #expect(
+      try manager.outcome(of: "f.service", ["--user=nosuchuser", "--", "/bin/true"])
+        == "notStarted(Systemd.UnitState.StartFailure.noUser)")
+    // The same numbers of a command's own are its own.
+    #expect(try manager.outcome(of: "g.service", shell("exit 203")) == "exited(203)")
 
     // Taken names, and names that cannot be.
     #expect(
@@ -82,8 +88,10 @@ private let needsManager = Comment(rawValue: "needs a systemd of its own: \(Mana
       try manager.ask(["start-unit", "none.service"]).hasPrefix("StartUnit(none.service): Unit none.service not"))
 
     // All are remembered until they are collected.
-    #expect(try manager.ask(["units", "?.service"]) == "a.service b.service c.service d.service e.service f.service")
-    for name in ["a", "b", "c", "d", "e", "f", "none"] {
+    #expect(
+      try manager.ask(["units", "?.service"]) == "a.service b.service c.service d.service e.service f.service g.service"
+    )
+    for name in ["a", "b", "c", "d", "e", "f", "g", "none"] {
       #expect(try manager.ask(["collect", "\(name).service"]) == "")
     }
     #expect(try manager.ask(["wait", "a.service"]) == "gone" && manager.ask(["wait", "b.service"]) == "gone")
