@@ -197,7 +197,7 @@ struct ConfigLoader {
     typealias Origin = LoadedConfiguration.Origin
     func all<Owner>(_ schema: Schema<Owner>, _ owner: Owner, _ sources: Sources, within: String = "") -> [Origin] {
       schema.settings(of: owner, sources).map {
-        Origin(key: within + $0.key, value: $0.value, origin: $0.source?.description ?? "default")
+        Origin(key: within + $0.key, value: $0.value, source: $0.source)
       }
     }
     var origins = all(Configuration.schema, configuration, sources)

@@ -9,8 +9,10 @@ package struct LoadedConfiguration: Sendable, Equatable {
     package var key: String
     /// As TOML. It is valid JSON, too.
     package var value: String
+    /// Where it stands; `nil` if it is a default.
+    var source: Source?
     /// `/etc/fdwatch/fdwatch.toml:12`, or `default`.
-    package var origin: String
+    package var origin: String { source?.description ?? "default" }
   }
 
   /// To be used only if it ``isValid``: in the place of what was wrong stand defaults.

@@ -55,6 +55,20 @@ package enum Files {
     if unsafe mkdir(path, mode) != 0, errno != EEXIST { throw .last("mkdir") }
   }
 
+  package enum Executable: Sendable {
+    case ready, missing, notExecutable
+  }
+
+  /// Whether a path can be executed, by us. See access(2).
+  package static func executable(_ path: String) -> Executable {
+    do throws(SystemCallError) {
+      guard try Descriptor(path: path).state().type == .regular else { return .notExecutable }
+    } catch {
+      return error.meaning == .notPermitted ? .notExecutable : .missing
+    }
+    return unsafe access(path, X_OK) == 0 ? .ready : .notExecutable
+  }
+
   /// The names in a folder, sorted; none where it cannot be read.
   package static func names(in folder: String) -> [String] { (try? Descriptor.names(in: folder))?.sorted() ?? [] }
 

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Config
 import Descriptors
+import Linux
 
 struct CheckConfigCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,7 +12,8 @@ struct CheckConfigCommand: ParsableCommand {
     abstract: "Check the daemon's configuration.",
     discussion: """
       Tells every mistake with its file, line and column, and what is expected there. Exits with 1 if there is one. \
-      Warnings, such as of a key that is not known, do not count.
+      Warnings, such as of a key that is not known, do not count. Of the daemon's own files it also checks that the \
+      commands and the users of hooks exist.
       """
   )
 
@@ -28,7 +30,9 @@ struct CheckConfigCommand: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = file.isEmpty ? files.load() : Configuration.load(files: file)
+    var loaded = file.isEmpty ? files.load() : Configuration.load(files: file)
+    // MAINPID: it is run as the reload of fdwatch.service, in whose sandbox hooks are not, see systemd.exec(5).
+    if file.isEmpty, Host.environment("MAINPID") == nil { loaded.problems += loaded.hookMistakes(root: files.root) }
     // As a compiler prints them: editors find the place by it.
     for problem in loaded.problems { emit("\(problem)") }
     if loaded.isValid { emit("ok: \(Self.summary(of: loaded))") }

@@ -22,6 +22,45 @@ import Testing
     #expect(outcome.errors.isEmpty)
   }
 
+  @Test func `finds hooks whose command or user does not exist`() throws {
+    let file = TemporaryFile(
+      """
+      [[hook]]
+      name = "gone"
+      command = ["/no/such/program", "x"]
+      [[hook]]
+      name = "folder"
+      command = ["/etc"]
+      [[hook]]
+      name = "stranger"
+      shell = "true"
+      user = "no-such-user"
+      [[hook]]
+      name = "good"
+      command = ["/bin/sh"]
+      user = "root"
+      """)
+    let outcome = try BuiltBinary.run(["check-config", "--config", file.path])
+    #expect(outcome.status == .exited(1))
+    #expect(
+      outcome.output == """
+        \(file.path):3:1: hook gone: command not found: /no/such/program
+        \(file.path):6:1: hook folder: command is not an executable file: /etc
+        \(file.path):10:1: hook stranger: no such user: no-such-user
+
+        """)
+    // Of another system neither our commands nor our users: an image that is being built has neither yet.
+    let tree = try ConfigTree([
+      "/etc/fdwatch/fdwatch.toml": "[[hook]]\nname = \"a\"\ncommand = [\"/bin/sh\"]\nuser = \"no-such-user\""
+    ])
+    let other = try BuiltBinary.run(["check-config", "--root", tree.root])
+    #expect(tree.short(other.output) == "/etc/fdwatch/fdwatch.toml:3:1: hook a: command not found: /bin/sh\n")
+    // A reload by systemd checks in the daemon's sandbox, which hides places that hooks see.
+    let reload = try BuiltBinary.run(
+      ["check-config", "--config", file.path], environment: ["MAINPID": "1"])
+    #expect(reload.status == .exited(0), "\(reload.output)")
+  }
+
   @Test func `needs no file`() throws {
     let tree = try ConfigTree([:])
     let outcome = try BuiltBinary.run(["check-config", "--root", tree.root])
