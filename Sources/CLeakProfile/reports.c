@@ -15,7 +15,11 @@
 
 #ifdef __linux__
 #include <linux/futex.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #else
 #include <time.h>
 #endif
@@ -154,6 +158,41 @@ void leakprofile_report_progress(uint64_t *put, uint64_t *taken) {
 
 // MARK: To fdwatch
 
+#ifdef __linux__
+// The daemon looks a sender up in /proc when it takes its datagram: one that has exited by then is a bare number. So the
+// last socket stays open, and a process that exits waits until what it sent has been taken; those that do not exit never
+// wait. The number and the low bits of the inode, as the program may have closed it and given the number away.
+static _Atomic uint64_t last_socket;
+enum { inode_bits = 40, longest_wait_ms = 1000 };
+
+static bool is_still_open(uint64_t kept, int *number) {
+  struct stat found;
+  *number = (int)(kept >> inode_bits) - 1;
+  return kept != 0 && fstat(*number, &found) == 0 && S_ISSOCK(found.st_mode) &&
+         ((uint64_t)found.st_ino & ((1ull << inode_bits) - 1)) == (kept & ((1ull << inode_bits) - 1));
+}
+
+static void keep(int number) {
+  struct stat found;
+  int old;
+  if (number >= 1 << 23 || fstat(number, &found) != 0) {
+    close(number);
+    return;
+  }
+  uint64_t now = (uint64_t)(number + 1) << inode_bits | ((uint64_t)found.st_ino & ((1ull << inode_bits) - 1));
+  if (is_still_open(atomic_exchange(&last_socket, now), &old)) close(old);
+}
+
+__attribute__((destructor)) static void wait_until_taken(void) {
+  int number, waiting = 0;
+  if (!is_still_open(atomic_load(&last_socket), &number)) return;
+  for (int i = 0; i < longest_wait_ms && ioctl(number, SIOCOUTQ, &waiting) == 0 && waiting > 0; i++)
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+#else
+static void keep(int number) { close(number); }
+#endif
+
 static int send_bytes(const char *bytes, size_t count) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const char *path = getenv("FDWATCH_REPORT_SOCKET");
@@ -178,7 +217,8 @@ static int send_bytes(const char *bytes, size_t count) {
 #endif
   ssize_t sent = sendto(number, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address);
   int saved = errno;
-  close(number);
+  if (sent < 0) close(number);
+  else keep(number);
   errno = saved;
   return sent < 0 ? -1 : 0;
 }

@@ -118,7 +118,7 @@ int fdwatch_is_unix_socket(int descriptor) {
   return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
 }
 
-ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uint32_t *user) {
+ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uint32_t *user, int is_peek) {
   struct iovec vector = {buffer, size};
   union {
     struct cmsghdr header;
@@ -127,7 +127,8 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
     char room[CMSG_SPACE(sizeof(struct ucred))];
   } control;
   struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  ssize_t count = recvmsg(descriptor, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  int flags = MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | (is_peek ? MSG_PEEK : 0);
+  ssize_t count = recvmsg(descriptor, &message, flags);
   if (count < 0) return -1;
   *pid = 0;
   *user = UINT32_MAX;

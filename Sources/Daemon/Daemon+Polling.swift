@@ -182,7 +182,7 @@ extension Daemon {
 
   func takeReports(_ socket: ReportSocket) {
     let now = moment
-    for report in socket.take(at: now.time) {
+    socket.take(at: now.time) { report in
       let subject: AlertProcess
       var treatment: Treatment?
       if let index = roster.index(of: report.pid) {
@@ -190,7 +190,7 @@ extension Daemon {
         treatment = roster.watched[index].treatment
         lastReports[report.pid] = report.message
       } else {
-        // It may have gone already; its user is known in any case.
+        // One that did not wait may have gone already; its user is known in any case.
         let identity = try? ProcessDirectory(pid: report.pid, in: procfs).identity()
         subject = AlertProcess(
           pid: report.pid, startTime: identity?.startTime ?? 0, command: identity?.command ?? "?",

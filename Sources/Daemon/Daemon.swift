@@ -189,6 +189,8 @@ extension Daemon {
     }
     guard isRetry || time >= nextListing else { return }
     // Who is new is taken in at the second sight of him: within one interval.
+    // What stands in the queue of a socket that systemd closes now would be lost.
+    if let reports { takeReports(reports) }
     nextListing = time + min(loaded.configuration.interval, .seconds(10)) / 2
     let pids: [Int32]
     do throws(SystemCallError) {

@@ -44,7 +44,10 @@ package final class ReportSocket {
   private let descriptor: Descriptor
   package var perSecond: Int
   private var buckets: [Int32: (tokens: Double, at: Duration)] = [:]
+  package private(set) var received: UInt64 = 0
+  /// Of those, for want of ``perSecond``.
   package private(set) var refused: UInt64 = 0
+  package private(set) var lastRefused: Duration?
   private static let longest = 8 << 10
   /// In one turn of the loop: what is over waits in the socket's queue, and then the senders' datagrams are refused.
   private static let mostAtOnce = 200
@@ -56,19 +59,22 @@ package final class ReportSocket {
 
   package var number: CInt { descriptor.number }
 
-  /// What has come in.
-  package func take(at time: Duration) -> [ProcessReport] {
-    var reports: [ProcessReport] = []
+  /// Hands out what has come in. While `body` runs the datagram still stands in the queue: a sender that waits until it
+  /// has been taken, as ours do before they exit, can be looked up in procfs.
+  package func take(at time: Duration, _ body: (ProcessReport) -> Void) {
     for _ in 0..<Self.mostAtOnce {
-      guard let datagram = (try? descriptor.nextDatagram(upTo: Self.longest)) ?? nil else { break }
-      guard isWithinRate(datagram.pid, at: time) else {
+      guard let datagram = (try? descriptor.nextDatagram(upTo: Self.longest, isPeek: true)) ?? nil else { break }
+      received += 1
+      if !isWithinRate(datagram.pid, at: time) {
         refused += 1
-        continue
+        lastRefused = time
+      } else if let report = ProcessReport(datagram) {
+        body(report)
       }
-      if let report = ProcessReport(datagram) { reports.append(report) }
+      // Nobody else reads here: it is the same one. Of its bytes none is wanted any more.
+      _ = try? descriptor.nextDatagram(upTo: 1)
     }
     if buckets.count > 10_000 { buckets = buckets.filter { time - $0.value.at < .seconds(60) } }
-    return reports
   }
 
   private func isWithinRate(_ pid: Int32, at time: Duration) -> Bool {

@@ -69,12 +69,12 @@ package struct Datagram: Sendable {
 }
 
 extension Descriptor {
-  /// The next datagram, without waiting; `nil` if there is none.
-  package func nextDatagram(upTo limit: Int) throws(SystemCallError) -> Datagram? {
+  /// The next datagram, without waiting; `nil` if there is none. As a peek it stays, and is the next one once more.
+  package func nextDatagram(upTo limit: Int, isPeek: Bool = false) throws(SystemCallError) -> Datagram? {
     var bytes = [UInt8](repeating: 0, count: limit)
     var pid: CInt = 0
     var user: UInt32 = 0
-    let got = unsafe fdwatch_receive(number, &bytes, limit, &pid, &user)
+    let got = unsafe fdwatch_receive(number, &bytes, limit, &pid, &user, isPeek ? 1 : 0)
     if got < 0 {
       if errno == EAGAIN || errno == EINTR { return nil }
       throw .last("recvmsg")

@@ -12,7 +12,8 @@ struct ReportCommand: ParsableCommand {
     abstract: "Report to the daemon that something was not closed.",
     discussion: """
       Sends one datagram to /run/fdwatch/report.sock, or to where FDWATCH_REPORT_SOCKET says. Who sent it is what the \
-      kernel says: this process. Exits with 0 if it was sent, with 2 if there is no daemon, or one that cannot take more.
+      kernel says: this process, which waits until the daemon has taken it, a second at most. Exits with 0 if it was sent, \
+      with 2 if there is no daemon, or one that cannot take more.
       """
   )
 
@@ -30,7 +31,14 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
-    if unsafe leakprofile_report_line(message) == 0 { return }
+    // The kernel queues some ten datagrams (net.unix.max_dgram_qlen): others may have filled the queue just now.
+    let deadline = Instant.now + .seconds(1)
+    repeat {
+      if unsafe leakprofile_report_line(message) == 0 { return }
+      if errno != EAGAIN { break }
+      _ = try? Readiness.wait([], until: .now + .milliseconds(5))
+      errno = EAGAIN
+    } while Instant.now < deadline
     complain("not reported: \(SystemCallError("sendto", errno: errno).reason). Is the daemon running?")
     throw ExitCode(2)
   }

@@ -36,6 +36,23 @@ import Testing
   func `whose disk is full says so once and goes on`() throws {
     let child = try child(named: "dt-full")
     try child.limit(soft: 1000)
+  /// Each exits as soon as it may: by then the daemon has to know who it was.
+  @Test func `knows the processes that report and exit at once`() throws {
+    let daemon = try RunningDaemon(
+      RunningDaemon.watching("dt-none").replacing("[alerts]", with: "[alerts]\nburst = 10000"))
+    try daemon.waitUntilItListens()
+    let reports = try ChildProcess.run(
+      ["sh", "-c", "seq 300 | xargs -P 4 -I N \(Products.executable("fdwatch")) report 'dropped N'"],
+      environment: ChildProcess.plainEnvironment.merging([
+        "FDWATCH_REPORT_SOCKET": daemon.place.runtime + "/report.sock"
+      ]) { $1 })
+    #expect(reports.status == .exited(0), "\(reports.errors)")
+    try daemon.eventually { try daemon.metric("fdwatch_reports_total") == 300 }
+    // Those of one unit are one alert after twenty; of whom nothing is known each is one of its own.
+    let told = daemon.said.split(separator: "\n").filter { $0.contains(": dropped ") }
+    #expect(told.count >= 20 && told.allSatisfy { $0.contains("fdwatch[") }, "\(told)")
+  }
+
     let place = try RunningDaemon.Place()
     try FileManager.default.createDirectory(atPath: place.state, withIntermediateDirectories: true)
     try place.configure(RunningDaemon.watching("dt-full"))

@@ -61,9 +61,14 @@ import Testing
     let path = directory.path + "/report.sock"
     let socket = ReportSocket(try Descriptor(receivingAt: path, mode: 0o600), perSecond: 3)
     for number in 0..<8 { try Descriptor.send(Array("number \(number)".utf8), to: path) }
-    #expect(socket.take(at: .seconds(1)).map(\.message) == ["number 0", "number 1", "number 2"])
-    #expect(socket.refused == 5)
+    func taken(at time: Duration) -> [ProcessReport] {
+      var reports: [ProcessReport] = []
+      socket.take(at: time) { reports.append($0) }
+      return reports
+    }
+    #expect(taken(at: .seconds(1)).map(\.message) == ["number 0", "number 1", "number 2"])
+    #expect(socket.refused == 5 && socket.received == 8 && socket.lastRefused == .seconds(1))
     try Descriptor.send(Array("later".utf8), to: path)
-    #expect(socket.take(at: .seconds(2)).map(\.pid) == [Host.ownPID])
+    #expect(taken(at: .seconds(2)).map(\.pid) == [Host.ownPID])
   }
 }

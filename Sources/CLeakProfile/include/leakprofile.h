@@ -107,7 +107,9 @@ void leakprofile_report_progress(uint64_t *put, uint64_t *taken);
 
 /// Sends a report to fdwatch: one datagram to /run/fdwatch/report.sock, or to where the environment variable
 /// FDWATCH_REPORT_SOCKET says, with what dladdr(3) knows of its stack, for which that takes a lock of the dynamic linker.
-/// Never waits for the daemon. Returns 0, or -1 with errno: nobody listens, or cannot take more.
+/// Never waits for the daemon; but a process that exits right after it, by exit(3) or from main, waits until the daemon has
+/// taken the report, a second at most: it could not tell whose it was. For that one socket stays open. Returns 0, or -1 with
+/// errno: nobody listens, or cannot take more.
 int leakprofile_report_send(const struct leakprofile_report *report);
 
 /// As before, for a line of text of the caller's own.

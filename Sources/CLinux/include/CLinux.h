@@ -71,8 +71,8 @@ int fdwatch_accept(int descriptor);
 /// Whether the socket is a UNIX socket, by SO_DOMAIN.
 int fdwatch_is_unix_socket(int descriptor);
 /// recvmsg(2) of one datagram with SCM_CREDENTIALS, whose macros Swift cannot see. Its length, which may exceed `size` if
-/// it was cut, or -1 with errno.
-ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uint32_t *user);
+/// it was cut, or -1 with errno. `is_peek`: it stays in the queue.
+ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uint32_t *user, int is_peek);
 
 /// A child process: in a process group of its own, with the standard input given, both outputs to `output`, no other
 /// descriptors, default signals, and, unless `user` is UINT32_MAX, as that user and its groups.
