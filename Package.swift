@@ -98,7 +98,7 @@ let package = Package(
     tests("LeakProfileTests", ["LeakProfile", "Pprof", "TestSupport", "swiftleak"]),
     tests(
       "LeakTableTests",
-      ["LeakTable", "Linux", "Symbols", "TestSupport", "swiftleak", "leakstress", "example-server"]),
+      ["LeakTable", "Attribution", "Linux", "Symbols", "TestSupport", "swiftleak", "leakstress", "example-server"]),
     tests("TraceTests", ["Trace", "TestSupport"]),
     // Sends to the journal, in the mount namespace where a test puts it.
     .executableTarget(

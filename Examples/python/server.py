@@ -21,7 +21,10 @@ profiles = {}
 
 
 def track(file):
-    """Records a file under the line that opened it: the stack in the table is the interpreter's, and alike for all."""
+    """Records a file under the line that opened it: the stack in the table is the interpreter's, and alike for all.
+
+    What follows the space in the profile's name is the call site that fdwatch then names.
+    """
     caller = inspect.stack()[1]
     name = f"file {caller.function} {os.path.basename(caller.filename)}:{caller.lineno}"
     if name not in profiles:

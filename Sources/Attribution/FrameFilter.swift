@@ -24,8 +24,22 @@ package struct FrameFilter: Sendable {
     // Rust and what most of it runs on.
     "std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "tokio::", "mio::", "<tokio::", "<mio::",
     // C, C++ and Swift.
-    "__libc_", "__GI_", "_start", "start_thread", "clone", "swift_", "Foundation.", "FoundationEssentials.", "NIOCore.",
-    "NIOPosix.", "LeakProfile.", "leakprofile_",
+    "__libc_", "__GI_", "swift_", "Foundation.", "FoundationEssentials.", "NIOCore.", "NIOPosix.", "LeakProfile.",
+    "leakprofile_",
+    // Python's interpreter, and libffi, by which it and others call C.
+    "_Py", "Py_", "PyObject_", "PyEval_", "PyRun_", "PyVectorcall_", "PyCFuncPtr_", "_ctypes_",
+    "_call_function_pointer", "ffi_call", "pymain_",
+  ]
+
+  /// Beginnings of functions that call a program's first one, or a thread's: no opener in any case, though nothing else
+  /// may be left of a stack, as where compilers have put a function into its caller and `skip` takes away both.
+  private static let starters = [
+    "_start", "__libc_start", "__libc_init", "start_thread", "thread_start", "clone", "__clone", "_dl_",
+  ]
+
+  /// Beginnings of files of which it is known that they have no code of the program's own, and often no symbols.
+  private static let files = [
+    "libc.so", "libc-", "ld-linux", "libpthread", "libffi", "libpython", "python", "_ctypes.",
   ]
 
   /// Whole names of functions of the C library that give out descriptors, or lead to what does.
@@ -47,12 +61,34 @@ package struct FrameFilter: Sendable {
     let words = frame.split(separator: " ", maxSplits: 1)
     let function = words.first ?? ""
     if Self.names.contains(function) || Self.functions.contains(where: function.hasPrefix) { return false }
+    if Self.starters.contains(where: function.hasPrefix) { return false }
     // `libc.so.6+0x1234`: a library without symbols.
-    if words.count == 1, function.contains(".so"), function.contains("+0x") { return false }
+    if words.count == 1, function.contains("+0x"), function.contains(".so") || isForeignFile(function) { return false }
     if words.count == 2, Self.folders.contains(where: words[1].contains) { return false }
     return !wrappers.contains { unsafe fnmatch($0, frame, 0) == 0 || fnmatch($0, String(function), 0) == 0 }
   }
 
-  /// The index of the innermost frame of the program's own; of the leaf where there is none.
-  package func own(_ frames: [String]) -> Int { frames.firstIndex(where: isOwn) ?? 0 }
+  private func isForeignFile(_ function: Substring) -> Bool { Self.files.contains(where: function.hasPrefix) }
+
+  private func mayOpen(_ frame: String) -> Bool {
+    let function = frame.prefix { $0 != " " }
+    let isUnnamed = function.contains("+0x") && isForeignFile(function)
+    return !isUnnamed && !Self.starters.contains(where: function.hasPrefix) && !function.hasPrefix("ffi_call")
+  }
+
+  /// The index of the innermost frame of the program's own. Where there is none that of the innermost one which may have
+  /// opened anything at all; else what is beyond the end.
+  package func own(_ frames: [String]) -> Int {
+    frames.firstIndex(where: isOwn) ?? frames.firstIndex(where: mayOpen) ?? frames.count
+  }
+
+  /// A stack and whom it blames. Where no frame is the program's own, as an interpreter's are alike for all that it runs,
+  /// the profile's name may tell the call site, after a space: `file first_line server.py:57`. It is the leaf then.
+  package func named(_ frames: [String], in profile: String) -> (frames: [String], own: Int) {
+    if !frames.contains(where: isOwn), let space = profile.firstIndex(of: " ") {
+      let site = profile[profile.index(after: space)...]
+      if !site.isEmpty { return ([String(site)] + frames, 0) }
+    }
+    return (frames, own(frames))
+  }
 }

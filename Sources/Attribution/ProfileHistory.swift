@@ -175,8 +175,8 @@ extension Series {
   private func named(_ shares: [UInt32: Double], _ filter: FrameFilter) -> [Blame.Stack] {
     // A hundredth is within what the times of polls and snapshots differ by.
     shares.filter { $0.value >= 0.01 }.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(Self.mostNamed).map {
-      let frames = stacks[Int($0.key)]
-      return Blame.Stack(frames: frames, own: filter.own(frames), share: min($0.value, 1))
+      let (frames, own) = filter.named(stacks[Int($0.key)], in: name)
+      return Blame.Stack(frames: frames, own: own, share: min($0.value, 1))
     }
   }
 

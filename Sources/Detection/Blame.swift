@@ -8,7 +8,7 @@ package struct Blame: Sendable, Equatable, Codable {
   package struct Stack: Sendable, Equatable, Codable {
     /// `function file:line`, leaf first.
     package var frames: [String]
-    /// Index of the innermost frame that is the program's own code, and no wrapper.
+    /// Index of the innermost frame that is the program's own code, and no wrapper; beyond the end if there is none to blame.
     package var own: Int
     /// Of the leak, 0…1.
     package var share: Double
@@ -18,7 +18,7 @@ package struct Blame: Sendable, Equatable, Codable {
     }
 
     /// The frame to blame.
-    package var culprit: String { frames.indices.contains(own) ? frames[own] : frames.first ?? "no stack" }
+    package var culprit: String { frames.indices.contains(own) ? frames[own] : "no stack" }
   }
 
   /// The profile that says so.

@@ -242,8 +242,23 @@ private func share(_ blame: Blame?, _ name: String) -> Double {
     (["java.io.FileInputStream.open0", "com.example.Upload.read"], 1),
     (["libc.so.6+0x10f3a1", "openat", "store_open /src/store.c:4"], 2),
     (["0x401136", "runtime.main"], 0),
+    // Nobody: what starts a program opens nothing, and neither does what calls C for an interpreter.
+    (["__libc_start_call_main", "__libc_start_main@@GLIBC_2.34", "_start"], 3),
+    (["libc.so.6+0x2724a", "libc.so.6+0x27305", "server+0x1080"], 2),
+    (["start_thread", "clone3"], 2),
+    (["ffi_call_unix64", "ffi_call", "_ctypes_callproc", "PyCFuncPtr_call", "_PyEval_EvalFrameDefault", "app.c"], 5),
   ]) func `is the innermost of the program's own`(frames: [String], expected: Int) {
     #expect(FrameFilter().own(frames) == expected)
+  }
+
+  @Test func `is the call site in the profile's name where the stack is an interpreter's`() {
+    let stack = ["ffi_call_unix64", "ffi_call", "_ctypes_callproc", "_PyEval_EvalFrameDefault", "_start"]
+    let (frames, own) = FrameFilter().named(stack, in: "file first_line server.py:57")
+    #expect(frames == ["first_line server.py:57"] + stack && own == 0)
+    // A frame of the program's own says more, and a name without a call site says nothing.
+    #expect(FrameFilter().named(stack + ["app_main /src/app.c:3"], in: "file x y:1").own == 5)
+    #expect(FrameFilter().named(["_start"], in: "file") == (["_start"], 1))
+    #expect(Blame.Stack(frames: ["_start"], own: 1, share: 1).culprit == "no stack")
   }
 
   @Test func `is not a wrapper that was named`() {

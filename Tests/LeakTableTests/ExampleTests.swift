@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The examples: each forgets to close what is empty, and says so from outside.
 
+import Attribution
 import Foundation
 import LeakTable
 import Pprof
@@ -64,11 +65,12 @@ import Testing
     #expect(found[0].frames.contains { $0.hasPrefix("example_server.firstLine(of: Swift.String)") }, "\(found)")
   }
 
+  /// As optimized as programs are: there the compiler inlines what it can.
   @Test(arguments: [true, false]) func `in C does, with frame pointers and without`(hasFramePointers: Bool) throws {
     let library = try library()
     let program = directory.path + "/server"
     try run(
-      "cc", "-g", "-O2", hasFramePointers ? "-fno-omit-frame-pointer" : "-fomit-frame-pointer", "-fno-inline", "-I",
+      "cc", "-g", "-O2", hasFramePointers ? "-fno-omit-frame-pointer" : "-fomit-frame-pointer", "-I",
       "Sources/CLeakProfile/include", "Examples/c/server.c", library + "/libleakprofile.a", "-lpthread", "-o", program)
     let child = try ChildProcess([program])
     try serve(child)
@@ -76,6 +78,8 @@ import Testing
     #expect(found.count == 1 && found[0].descriptors.count == 2)
     #expect(found[0].frames.first?.hasPrefix("first_line ") == true, "\(found)")
     #expect(found[0].frames.dropFirst().first?.hasPrefix("main ") == true, "\(found)")
+    let blamed = FrameFilter().named(found[0].frames, in: found[0].profile)
+    #expect(blamed.own == 0, "\(found)")
   }
 
   @Test func `in Python names the line, and reports what was dropped`() throws {
@@ -90,6 +94,9 @@ import Testing
     let found = try held(child)
     #expect(found.count == 1 && found[0].profile.hasPrefix("file first_line server.py:"), "\(found)")
     #expect(found.first?.descriptors.count == 2)
+    // The frames are libffi's and the interpreter's: none of them is named in an alert.
+    let blamed = FrameFilter().named(found[0].frames, in: found[0].profile)
+    #expect(blamed.frames[blamed.own].hasPrefix("first_line server.py:"), "\(found)")
     try child.write("!\(full.path)\n")
     #expect(try child.readLine() == "dropped")
     let report = try reports.receive()
