@@ -21,6 +21,21 @@ package struct Analysis: Sendable {
   package init(detector: Detector = Detector(), filter: FrameFilter = FrameFilter()) {
     self.detector = detector
     history = ProfileHistory(filter: filter)
+    // Of one that was restored: what was known of its stacks stands until a profile says more.
+    for finding in detector.findings {
+      guard let blame = finding.blame else { continue }
+      blames[finding.id] = blame
+      if !blame.stacks.isEmpty { withStack.insert(finding.id) }
+    }
+    self.detector.setBlames([:])
+  }
+
+  /// For a restart: see ``Detector/savedState``. Of stacks only what was said of the findings that go on: the profiles
+  /// themselves are asked for anew.
+  package var savedState: [UInt8] {
+    var copy = detector
+    copy.setBlames(blames)
+    return copy.savedState
   }
 
   /// Other frames are skipped from now on.

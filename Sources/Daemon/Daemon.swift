@@ -389,11 +389,11 @@ extension Daemon {
     nextSave = lastSave + Self.savePause
     // A copy shares its memory until one of the two changes, so this costs little, and less than all states as bytes.
     let detectors = roster.watched.compactMap { watched in
-      watched.close.map { (key: StateStore.Key(watched.subject), detector: $0.detector) }
+      watched.close.map { (key: StateStore.Key(watched.subject), saving: $0.saving) }
     }
     let (state, boot, time) = (state, boot, lastSave)
     scribe.write("detectors") { () throws(SystemCallError) in
-      try state.save(detectors.lazy.map { ($0.key, $0.detector.savedState) }, boot: boot, at: time)
+      try state.save(detectors.lazy.map { ($0.key, $0.saving()) }, boot: boot, at: time)
     }
   }
 

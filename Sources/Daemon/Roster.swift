@@ -212,8 +212,8 @@ package final class Roster {
     if index < watched.count { indices[watched[index].subject.pid] = index }
     if let unseen {
       others[gone.subject.pid] = .unseen(unseen)
-      if let detector = gone.close?.detector {
-        remembered.keep(detector.savedState, of: StateStore.Key(gone.subject), at: time)
+      if let close = gone.close {
+        remembered.keep(close.saving(), of: StateStore.Key(gone.subject), at: time)
       }
     }
     return gone

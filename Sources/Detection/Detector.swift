@@ -413,6 +413,14 @@ extension Detector {
 
 extension Detector {
   /// What was found and goes on.
+  /// Sets what is said of the stacks of each finding, by its id: nothing here depends on it, but it is saved along.
+  package mutating func setBlames(_ blames: [Int: Blame]) {
+    for index in classes.indices {
+      guard let id = classes[index].finding?.id else { continue }
+      classes[index].finding?.blame = blames[id]
+    }
+  }
+
   package var findings: [Finding] { classes.indices.compactMap { classes[$0].finding }.sorted { $0.id < $1.id } }
 
   /// The classes, the most suspicious first.

@@ -68,6 +68,29 @@ extension Finding: Storable {
     try archive.field(&timeToLimitInterval)
     try archive.field(&confidence)
     try archive.field(&evidence)
+    try archive.field(&blame)
+  }
+}
+
+extension Blame: Storable {
+  static var blank: Blame { Blame(profile: "", stacks: []) }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&profile)
+    try archive.field(&isWitness)
+    try archive.field(&isExact)
+    try archive.field(&stacks)
+    try archive.field(&remark)
+  }
+}
+
+extension Blame.Stack: Storable {
+  static var blank: Blame.Stack { Blame.Stack(frames: [], own: 0, share: 0) }
+
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&frames)
+    try archive.field(&own)
+    try archive.field(&share)
   }
 }
 

@@ -91,6 +91,9 @@ package final class WatchedProcess {
     (try? directory.commandLine(upTo: ProcessDirectory.shownCommandLine)) ?? ""
   }
 
+  /// Makes what is known of it now into bytes, for a restart, wherever and whenever it is called.
+  package var saving: @Sendable () -> [UInt8] { { [analysis] in analysis.savedState } }
+
   /// How often and how much it is looked at, and how much evidence is asked for.
   package func tune(interval: Duration, share: Double, patience: Double) {
     schedule.interval = interval

@@ -61,6 +61,40 @@ import Testing
     #expect(followers.map(\.time) == [120])
   }
 
+  @Test func `has its stack over a restart, until a profile says otherwise`() throws {
+    var analysis = Analysis()
+    func poll(_ time: Int, opened: ClosedRange<Int>, by function: String?) -> Poll {
+      var poll = Poll(time: .seconds(time), count: 10 + time)
+      if time == 0 { poll.limits = Limits(soft: 4096, hard: 4096) }
+      poll.opened = opened.map {
+        .init(number: Int32(10 + $0), target: "anon_inode:[eventfd]", inode: 5, flags: 2, position: 0)
+      }
+      if let function {
+        poll.profiles = [
+          .init(
+            name: "file",
+            stacks: [.init(frames: [function], count: time, descriptors: (10...(10 + time)).map { Int32($0) })])
+        ]
+      }
+      return poll
+    }
+    for time in 0..<150 { _ = analysis.observe(poll(time, opened: time...time, by: "main.leak")) }
+    let before = try #require(analysis.findings.first?.blame)
+    #expect(before.stacks.map(\.culprit) == ["main.leak"])
+
+    var restored = Analysis(
+      detector: try Detector(restoring: analysis.savedState, savedAt: .seconds(149)))
+    #expect(restored.findings.map(\.blame) == [before])
+    // Everything that is open, and no profile yet: nobody is told anew whom to blame.
+    var census = poll(150, opened: 0...150, by: nil)
+    census.isCensus = true
+    let events = restored.observe(census)
+    #expect(!events.contains { if case .attributed = $0 { true } else { false } })
+    #expect(restored.findings.map(\.blame) == [before])
+    for time in 151..<160 { _ = restored.observe(poll(time, opened: time...time, by: "main.other")) }
+    #expect(restored.findings.first?.blame?.stacks.map(\.culprit) == ["main.other"])
+  }
+
   @Test func `that waits for its stack is not lost when the process exits`() throws {
     let all = events(profilesAt: [0], exitsAfterAlert: true)
     _ = try alert(all)

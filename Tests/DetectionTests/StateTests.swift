@@ -133,7 +133,7 @@ private func alert(_ events: [DetectionEvent]) -> Finding? {
     var other = saved
     other[4] = 9
     #expect(refusal(other) == .otherVersion(9))
-    #expect(refusal(other)?.description.contains("have format 9; this one reads 1") == true)
+    #expect(refusal(other)?.description.contains("have format 9; this one reads 2") == true)
     for length in stride(from: 6, to: saved.count, by: 7) { #expect(refusal(Array(saved[..<length])) == .damaged) }
     for index in stride(from: 6, to: saved.count, by: 5) {
       var bytes = saved
