@@ -104,6 +104,20 @@ uint64_t fdwatch_descriptor_limit(void) {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
+int fdwatch_lock_file(const char *path, int *holder) {
+  *holder = 0;
+  int file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+  if (file < 0) return -1;
+  // Of the process, and not of the open file: then the kernel knows who holds it.
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  if (fcntl(file, F_SETLK, &lock) == 0) return file;
+  int why = errno == EACCES ? EAGAIN : errno;
+  if (why == EAGAIN && fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) *holder = lock.l_pid;
+  close(file);
+  errno = why;
+  return -1;
+}
+
 int fdwatch_create_new(const char *path) {
   return open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
 }

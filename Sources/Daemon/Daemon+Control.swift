@@ -15,7 +15,6 @@ extension Daemon {
   func openSockets() {
     attemptToListen(paths.socket) { () throws(SystemCallError) in
       let handed = handedIn.named("http")
-      // Everybody may report.
       try Files.makeFolder(paths.runtime, mode: 0o755)
       if handed.isEmpty { server.listen(try Descriptor(listeningAt: paths.socket, mode: 0o660)) }
       for number in handed { server.listen(Descriptor(owning: number)) }

@@ -14,11 +14,16 @@ import Watch
 package enum DaemonError: Error, Equatable, CustomStringConvertible {
   case configuration([ConfigProblem])
   case cannotList(path: String, reason: String)
+  /// Two would alert twice and overwrite each other's state.
+  case inUse(folder: String, by: Int32?)
   case failed(String)
 
   package var description: String {
     switch self {
     case .configuration(let problems): problems.map { "\($0)" }.joined(separator: "\n")
+    case .inUse(let folder, let pid):
+      "another fdwatch daemon\(pid.map { " (pid \($0))" } ?? "") uses \(folder.printable): stop that one first, or use other "
+        + "folders (--state-dir, --runtime-dir)"
     case .cannotList(let path, let reason): "cannot list \(path.printable): \(reason)"
     case .failed(let text): text
     }
@@ -72,6 +77,7 @@ package final class Daemon {
 
   /// How often what detectors know is saved, beside alerts and the end: the price of a crash.
   private static let savePause = Duration.seconds(600)
+  private let locks: [FileLock]
   /// The least between two savings of detectors, however much happens.
   private static let shortestSavePause = Duration.seconds(30)
   private static let unitPatience = Duration.seconds(600)
@@ -95,10 +101,24 @@ package final class Daemon {
       hooks = try HookRunner(usesSystemd: Daemon.isSystemdRunning)
     } catch {
       throw .failed("cannot start: \(error)")
+      // Everybody may report.
+      try? Files.makeFolder(paths.runtime, mode: 0o755)
     }
     state = StateStore(folder: paths.state)
     evidence = EvidenceStore(folder: paths.evidence)
     var doubts: [String] = []
+    var locks: [FileLock] = []
+    for folder in [paths.state, paths.runtime] {
+      do throws(FileLock.Failure) { locks.append(try FileLock(folder + DaemonPaths.lock)) } catch {
+        switch error {
+        case .held(let pid): throw .inUse(folder: folder, by: pid)
+        case .failed(let error):
+          // A full or read-only disk is no reason not to watch.
+          doubts.append("\(folder.printable) cannot be locked against a second daemon: \(error.reason)")
+        }
+      }
+    }
+    self.locks = locks
     func remembered<Value>(_ otherwise: Value, _ body: () throws(StateError) -> Value) -> Value {
       do throws(StateError) { return try body() } catch {
         doubts.append("\(error)")

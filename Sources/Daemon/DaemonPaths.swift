@@ -26,5 +26,7 @@ package struct DaemonPaths: Sendable, Equatable {
 
   package var socket: String { runtime + "/fdwatch.sock" }
   package var reportSocket: String { runtime + "/report.sock" }
+  /// Held by the daemon that uses the folder.
+  static let lock = "/lock"
   package var evidence: String { state + "/evidence" }
 }

@@ -43,6 +43,12 @@ extension SystemCallError {
   /// `ECONNREFUSED`: there is a socket, and nobody behind it.
   package var isRefusal: Bool { errno == ECONNREFUSED }
 
+  /// `ECONNRESET`: the other side has ended.
+  package var isReset: Bool { errno == ECONNRESET }
+
+  /// `EAGAIN` of a lock.
+  var isHeldByAnother: Bool { errno == EAGAIN }
+
   package var meaning: Meaning {
     switch errno {
     case ENOENT, ESRCH: .noSuchEntry

@@ -38,9 +38,12 @@ struct DaemonCommand: ParsableCommand {
       try daemon.run(signals)
     } catch {
       for line in error.description.split(whereSeparator: \.isNewline) { complain(String(line)) }
-      // EX_CONFIG of sysexits(3): to try again is no use.
-      if case .configuration = error { throw ExitCode(78) }
-      throw ExitCode(1)
+      // Of sysexits(3). fdwatch.service does not try again at these two.
+      switch error {
+      case .configuration: throw ExitCode(78)  // EX_CONFIG
+      case .inUse: throw ExitCode(69)  // EX_UNAVAILABLE
+      default: throw ExitCode(1)
+      }
     }
   }
 }

@@ -78,6 +78,62 @@ import Testing
     #expect(try daemon.alerts.isEmpty)
   }
 
+  @Test func `that finds another one in its folders names it and does not start`() throws {
+    let place = try RunningDaemon.Place()
+    try place.configure(RunningDaemon.watching("dt-none"))
+    let first = try RunningDaemon(place)
+    try first.waitUntilItListens()
+    // One of the two folders is enough: whose alerts are they, who answers there?
+    for options in [
+      place.options, ["--runtime-dir", place.path + "/other", "--state-dir", place.state],
+      ["--runtime-dir", place.runtime, "--state-dir", place.path + "/other"],
+    ] {
+      let second = try BuiltBinary.run(["daemon", "--root", place.path, "--config", "/fdwatch.toml"] + options)
+      #expect(second.status == .exited(69))
+      #expect(second.errors.hasPrefix("fdwatch: another fdwatch daemon (pid \(first.process.pid)) uses \(place.path)/"))
+    }
+    #expect(try first.get("/healthz") == "ok\n", "the first one is not disturbed")
+    // Killed, it holds nothing: what it has left in the folders is no daemon.
+    try first.kill()
+    let next = try RunningDaemon(place)
+    try next.waitUntilItListens()
+    #expect(try next.terminate().status == .exited(0))
+  }
+
+  @Test func `that is restarted knows the stack of a leak though its profile has gone`() throws {
+    let child = try leakingChild(named: "dt-stack")
+    let place = try RunningDaemon.Place()
+    let profile = place.path + "/profile"
+    func write() throws {
+      let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(child.pid)/fd").count
+      let text = "file profile: total \(open)\n\(open) @ 0x10 0x20\n#\t0x10\tmain.leak+0x1\t/src/main.go:7\n\n"
+      try text.write(toFile: profile, atomically: true, encoding: .utf8)
+    }
+    try write()
+    try place.configure(
+      RunningDaemon.watching("dt-stack").replacing(
+        "comm = \"dt-stack\"", with: "comm = \"dt-stack\"\nprofile = [\"\(profile)\"]"))
+    var daemon = try RunningDaemon(place)
+    try daemon.eventually {
+      try write()
+      return try "\(daemon.alerts.first?["message"] ?? "")".contains("main.leak")
+    }
+    #expect(try daemon.terminate().status == .exited(0))
+    try FileManager.default.removeItem(atPath: profile)
+    daemon = try RunningDaemon(place)
+    try daemon.waitUntilItStarts()
+    // It has been looked at, and its profile has been asked for in vain.
+    try daemon.eventually {
+      try daemon.metric("fdwatch_polls_total") ?? 0 >= 3 && daemon.metric("fdwatch_profiles_unreadable") == 1
+    }
+    let alert = try #require(try daemon.alerts.first)
+    #expect("\(alert["message"] ?? "")".contains("main.leak"), "\(alert)")
+    #expect((alert["stack"] as? [String])?.first?.hasPrefix("main.leak") == true, "\(alert)")
+    // Which is said wherever somebody may look.
+    #expect(try daemon.get("/healthz").hasPrefix("degraded\ncannot read the profile of dt-stack[\(child.pid)]: "))
+    #expect(try daemon.ask("status").output.contains("Degraded: cannot read the profile of dt-stack["))
+  }
+
   @Test func `that ends before a hook has delivered lets the next one do it`() throws {
     let place = try RunningDaemon.Place()
     try place.configure(

@@ -52,6 +52,11 @@ void fdwatch_return_freed_memory(void);
 /// Whether the thread's effective set has the capability of that number: capget(2) has no wrapper in glibc.
 int fdwatch_has_capability(int number);
 
+/// Opens or creates a file, for its owner only, and locks it until the descriptor is closed (F_SETLK of fcntl(2), which is
+/// variadic). The descriptor, or -1 with errno: EAGAIN where another process has locked it, whose pid the kernel tells in
+/// `holder` (0 where we cannot see that process). It is not inherited; the file must not be opened a second time.
+int fdwatch_lock_file(const char *path, int *holder);
+
 /// open(2) that creates or empties a file, for its owner only: variadic. The descriptor, or -1 with errno.
 int fdwatch_create(const char *path);
 
@@ -80,13 +85,13 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
 /// a supervisor: it exits as the command does, or with 128 and the number of its signal, once no descendant of it is left.
 int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
                   uint32_t group, const uint32_t *groups, int group_count);
+/// Signals that a supervisor understands: the first sends the command's process group a SIGTERM, the second ends all.
+extern const int fdwatch_END, fdwatch_END_BY_FORCE;
 /// The numbers of a user and its groups, by name or number. Returns the number of groups, or -1.
 int fdwatch_find_user(const char *name, uint32_t *user, uint32_t *group, uint32_t *groups, int size);
 /// A sealed memory file that holds the bytes, to be read from the start: memfd_create(2) wants _GNU_SOURCE.
 int fdwatch_memory_file(const char *name, const void *bytes, size_t count);
 /// pipe2(2), close-on-exec, whose first end does not block: under _GNU_SOURCE only.
-/// Signals that a supervisor understands: the first sends the command's process group a SIGTERM, the second ends all.
-extern const int fdwatch_END, fdwatch_END_BY_FORCE;
 int fdwatch_pipe(int numbers[2]);
 /// eventfd(2), close-on-exec and non-blocking: its header is not in Swift's module of the C library.
 int fdwatch_eventfd(void);
