@@ -95,6 +95,10 @@ extension Daemon {
     own.alertEvents = teller.told
     for alert in book.firing { own.firing[alert.type, default: 0] += 1 }
     own.hostHandles = hostLimits.handles
+    own.problems = healthProblems
+    own.isStateFailing = scribe.failure != nil
+    (own.reportsReceived, own.reportsDropped) = (reports?.received ?? 0, reports?.refused ?? 0)
+    own.unreadableProfiles = unreadableProfiles.count
     return own
   }
 
@@ -102,7 +106,7 @@ extension Daemon {
     switch (request.method, request.path) {
     case ("GET", "/metrics"):
       return HTTPAnswer(type: "text/plain; version=0.0.4; charset=utf-8", Metrics(overview, ownFigures).text)
-    case ("GET", "/healthz"): return HTTPAnswer("ok\n")
+    case ("GET", "/healthz"): return health
     case ("GET", "/status"): return .json(statusReport.json)
     case ("GET", _): return HTTPAnswer(status: 404, "There are /metrics, /status and /healthz.\n")
     case ("POST", _) where !isLocal: return HTTPAnswer(status: 403, "Only its own socket takes orders.\n")

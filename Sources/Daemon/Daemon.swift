@@ -59,6 +59,8 @@ package final class Daemon {
   /// What the units of processes have logged of descriptors, by pid.
   var quotes: [Int32: String] = [:]
   var nextLogSearch = Instant.now
+  /// Why the last evidence was not kept.
+  private(set) var evidenceFailure: SystemCallError?
   var hostLimits = HostLimits()
   var inotify = InotifyTally()
 
@@ -73,11 +75,12 @@ package final class Daemon {
   /// The longest from one sign of life to the next: four in the time that the manager allows.
   private let watchdogPause = Notify.watchdogInterval.map { $0 / 4 }
   private var toldProblems: Set<String> = []
+  private var isStateFailing = false
   let handedIn: ListenSockets
+  private let locks: [FileLock]
 
   /// How often what detectors know is saved, beside alerts and the end: the price of a crash.
   private static let savePause = Duration.seconds(600)
-  private let locks: [FileLock]
   /// The least between two savings of detectors, however much happens.
   private static let shortestSavePause = Duration.seconds(30)
   private static let unitPatience = Duration.seconds(600)
@@ -98,14 +101,12 @@ package final class Daemon {
     do throws(SystemCallError) {
       procfs = try Procfs(path: paths.procfs)
       try Files.makeFolder(paths.state)
+      // Everybody may report.
+      try? Files.makeFolder(paths.runtime, mode: 0o755)
       hooks = try HookRunner(usesSystemd: Daemon.isSystemdRunning)
     } catch {
       throw .failed("cannot start: \(error)")
-      // Everybody may report.
-      try? Files.makeFolder(paths.runtime, mode: 0o755)
     }
-    state = StateStore(folder: paths.state)
-    evidence = EvidenceStore(folder: paths.evidence)
     var doubts: [String] = []
     var locks: [FileLock] = []
     for folder in [paths.state, paths.runtime] {
@@ -119,6 +120,8 @@ package final class Daemon {
       }
     }
     self.locks = locks
+    state = StateStore(folder: paths.state)
+    evidence = EvidenceStore(folder: paths.evidence)
     func remembered<Value>(_ otherwise: Value, _ body: () throws(StateError) -> Value) -> Value {
       do throws(StateError) { return try body() } catch {
         doubts.append("\(error)")
@@ -149,7 +152,7 @@ package final class Daemon {
     for doubt in doubts { teller.log(doubt, priority: 4) }
     teller.log("fdwatch \(version) begins")
     teller.resume(runs)
-    if !runs.isEmpty { scribe.write("runs") { () throws(SystemCallError) in try state.save([SavedRun]()) } }
+    if !runs.isEmpty { forgetRuns() }
     for problem in loaded.problems { teller.log("\(problem)", priority: 4) }
   }
 
@@ -186,6 +189,8 @@ extension Daemon {
 
   private func end() {
     Notify.stopping()
+    // What stands in the queue of a socket that systemd closes now would be lost.
+    if let reports { takeReports(reports) }
     tell(book.finish(at: moment))
     saveDetectors()
     saveBook()
@@ -209,8 +214,6 @@ extension Daemon {
     }
     guard isRetry || time >= nextListing else { return }
     // Who is new is taken in at the second sight of him: within one interval.
-    // What stands in the queue of a socket that systemd closes now would be lost.
-    if let reports { takeReports(reports) }
     nextListing = time + min(loaded.configuration.interval, .seconds(10)) / 2
     let pids: [Int32]
     do throws(SystemCallError) {
@@ -378,6 +381,10 @@ extension Daemon {
     if now.time >= nextSave {
       saveBook()
       saveDetectors()
+      if isStateFailing {
+        saveSilences()
+        forgetRuns()
+      }
     }
     if now.time >= nextStatus {
       nextStatus = now.time + Self.statusPause
@@ -422,6 +429,12 @@ extension Daemon {
     scribe.write("book") { () throws(SystemCallError) in try state.save(book, units, boot: boot) }
   }
 
+  /// Those that were remembered have been taken up: after a crash they are not run a second time.
+  private func forgetRuns() {
+    let state = state
+    scribe.write("runs") { () throws(SystemCallError) in try state.save([SavedRun]()) }
+  }
+
   func saveSilences() {
     let (state, silences) = (state, book.silences)
     scribe.write("silences") { () throws(SystemCallError) in try state.save(silences) }
@@ -429,14 +442,17 @@ extension Daemon {
 
   /// A full disk is told once, and again when it has been well meanwhile.
   private func takeOutcome() {
-    switch scribe.takeOutcome() {
-    case nil: break
-    case .success?: toldProblems.remove("state")
-    case .failure(let error)?:
-      if toldProblems.insert("state").inserted {
-        teller.log("\(paths.state) takes no more (\(error)): a restart would forget what is known now", priority: 3)
-      }
+    guard let error = scribe.failure else {
+      if isStateFailing { teller.log("\(paths.state) can be written again") }
+      isStateFailing = false
+      return
     }
+    if !isStateFailing {
+      isStateFailing = true
+      teller.log("\(paths.state) takes no more (\(error)): a restart would forget what is known now", priority: 3)
+    }
+    // There may be room again before much happens: all is written anew then.
+    nextSave = min(nextSave, lastSave + Self.shortestSavePause)
   }
 
   // MARK: Telling
@@ -488,8 +504,10 @@ extension Daemon {
     do throws(SystemCallError) {
       try evidence.keep(event, json: json, of: process, in: procfs, settings: loaded.configuration.evidence)
     } catch {
-      sayOnce("\(paths.evidence) takes no evidence: \(error)")
+      evidenceFailure = error
+      return sayOnce("\(paths.evidence) takes no evidence: \(error)")
     }
+    evidenceFailure = nil
   }
 }
 

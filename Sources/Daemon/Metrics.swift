@@ -22,6 +22,12 @@ package struct OwnFigures: Sendable {
   package var alertEvents: [AlertWord: Int] = [:]
   package var firing: [AlertType: Int] = [:]
   package var hostHandles: HostHandles?
+  package var isStateFailing = false
+  package var reportsReceived: UInt64 = 0
+  package var reportsDropped: UInt64 = 0
+  package var unreadableProfiles = 0
+  /// In words.
+  package var problems: [String] = []
 
   package init() {}
 }
@@ -139,6 +145,14 @@ package struct Metrics: Sendable {
     }
     about("fdwatch_config_reload_failed", "gauge", "Whether the last configuration was refused.")
     add("fdwatch_config_reload_failed", [], own.isReloadFailed ? 1 : 0)
+    about("fdwatch_state_write_failed", "gauge", "Whether the state directory cannot be written.")
+    add("fdwatch_state_write_failed", [], own.isStateFailing ? 1 : 0)
+    about("fdwatch_reports_total", "counter", "Reports received from processes.")
+    add("fdwatch_reports_total", [], Double(own.reportsReceived))
+    about("fdwatch_reports_dropped_total", "counter", "Reports dropped, as a process sent more than reports.rate.")
+    add("fdwatch_reports_dropped_total", [], Double(own.reportsDropped))
+    about("fdwatch_profiles_unreadable", "gauge", "Watched processes whose profile cannot be read.")
+    add("fdwatch_profiles_unreadable", [], Double(own.unreadableProfiles))
     guard let handles = own.hostHandles else { return }
     about("fdwatch_host_file_handles", "gauge", "Open file descriptions of the host (fs.file-nr).")
     add("fdwatch_host_file_handles", [], Double(handles.open))

@@ -11,8 +11,8 @@ package final class Scribe: Sendable {
     /// In their order; of one name the latest only.
     var waiting: [(name: String, work: Work)] = []
     var isRunning = false
-    /// How the last one came out, until somebody has asked.
-    var outcome: Result<Void, SystemCallError>?
+    /// By name: why what was last written of it was not.
+    var failures: [String: SystemCallError] = [:]
   }
 
   private let state = Mutex(State())
@@ -37,26 +37,22 @@ package final class Scribe: Sendable {
 
   private func drain() {
     while true {
-      let next = state.withLock { state -> Work? in
+      let next = state.withLock { state -> (name: String, work: Work)? in
         if state.waiting.isEmpty {
           state.isRunning = false
           return nil
         }
-        return state.waiting.removeFirst().work
+        return state.waiting.removeFirst()
       }
       guard let next else { return }
-      let outcome = Result { () throws(SystemCallError) in try next() }
-      state.withLock { $0.outcome = outcome }
+      var failure: SystemCallError?
+      do throws(SystemCallError) { try next.work() } catch { failure = error }
+      state.withLock { $0.failures[next.name] = failure }
     }
   }
 
-  /// How the last one came out, if there is news.
-  package func takeOutcome() -> Result<Void, SystemCallError>? {
-    state.withLock { state in
-      defer { state.outcome = nil }
-      return state.outcome
-    }
-  }
+  /// Why something is not on the disk as it was last to be written; `nil` while all is.
+  package var failure: SystemCallError? { state.withLock { $0.failures.min { $0.key < $1.key }?.value } }
 
   /// Until all is written, but not for longer than `deadline`.
   package func wait(until deadline: Instant) {

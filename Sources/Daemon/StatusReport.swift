@@ -30,6 +30,7 @@ package struct StatusReport: Sendable {
     object.add("unseen", json: unseen.line)
     object.add("configuration", configurationFiles)
     object.add("configuration_problem", problem)
+    object.add("problems", own.problems)
     object.add("alerts", json: list(alerts.map { $0.json(time: WallClock.rfc3339) }))
     object.add("units", json: list(overview.units.map(row)))
     object.add("silences", json: list(silences.map(row)))

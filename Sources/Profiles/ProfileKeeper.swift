@@ -138,6 +138,9 @@ package final class ProfileKeeper {
 
   deinit { KeptProfiles.shared.drop(ObjectIdentifier(self)) }
 
+  /// Why a profile that was promised could not be read when it was last asked for; `nil` if it could.
+  package var problem: ProfileError? { sources.lazy.filter { !$0.isWitness }.compactMap(\.problem).first }
+
   package var isIdle: Bool { sources.isEmpty && discover == nil }
 
   /// Whether listening sockets are wanted at the next ``tick(at:_:isSuspicious:needsWitness:)``.

@@ -116,6 +116,9 @@ package final class WatchedProcess {
   /// Open descriptors that are our own doing: a connection by which it is asked for profiles.
   package var ownConnections: Int { profiles?.ownConnections ?? 0 }
 
+  /// Why its profile cannot be read; `nil` if it can, or if it has none.
+  package var profileProblem: ProfileError? { profiles?.problem }
+
   /// Whether it has profiles that it is asked for.
   package var hasProfiles: Bool { profiles != nil }
 

@@ -114,6 +114,7 @@ struct DaemonStatus {
     var unseen: [String: Int]
     var configuration: [String]
     var configuration_problem: String?
+    var problems: [String]?
     var alerts: [AlertLine]
     var units: [UnitLine]
     var silences: [SilenceLine]
@@ -152,6 +153,7 @@ struct DaemonStatus {
       lines += ["", style.alarm("The new configuration is refused, the old one holds:")]
       lines += problem.split(whereSeparator: \.isNewline).map { "  " + String($0).printable }
     }
+    for problem in form.problems ?? [] { lines.append(style.warning("Degraded: \(problem.printable)")) }
     if form.journal_pending > 0 { lines.append(style.warning("\(form.journal_pending) entries wait for a journald")) }
     lines.append("")
     lines += alertLines(style, columns)

@@ -28,14 +28,14 @@ import Testing
     }
     #expect(names == 1040)
     _ = try daemon.get("/healthz")
+    let dropped = try #require(try daemon.metric("fdwatch_reports_dropped_total"))
+    #expect(try dropped > 900 && daemon.metric("fdwatch_reports_total") ?? 0 > dropped)
+    #expect(try daemon.get("/healthz").contains(" reports dropped since the start: a process sent more than "))
+    #expect(try daemon.ask("status").output.contains(" reports dropped since the start"))
     #expect(try daemon.alerts.count <= 22)
     #expect(try daemon.metric("fdwatch_alert_events_total{event=\"alert\"}") ?? 0 <= 21)
   }
 
-  @Test(.enabled(if: Machine.isRoot && Machine.hasMountNamespaces, "needs root and mount namespaces"))
-  func `whose disk is full says so once and goes on`() throws {
-    let child = try child(named: "dt-full")
-    try child.limit(soft: 1000)
   /// Each exits as soon as it may: by then the daemon has to know who it was.
   @Test func `knows the processes that report and exit at once`() throws {
     let daemon = try RunningDaemon(
@@ -53,6 +53,10 @@ import Testing
     #expect(told.count >= 20 && told.allSatisfy { $0.contains("fdwatch[") }, "\(told)")
   }
 
+  @Test(.enabled(if: Machine.isRoot && Machine.hasMountNamespaces, "needs root and mount namespaces"))
+  func `whose disk is full says so once and goes on`() throws {
+    let child = try child(named: "dt-full")
+    try child.limit(soft: 1000)
     let place = try RunningDaemon.Place()
     try FileManager.default.createDirectory(atPath: place.state, withIntermediateDirectories: true)
     try place.configure(RunningDaemon.watching("dt-full"))
@@ -66,6 +70,12 @@ import Testing
       try daemon.waitFor("Over: dt-full[\(child.pid)]")
     }
     #expect(daemon.said.components(separatedBy: "takes no more").count == 2, "said once: \(daemon.said)")
+    // And it is seen by whoever looks, with what it means.
+    let problem = "cannot write to \(place.state) (No space left on device)"
+    #expect(try daemon.metric("fdwatch_state_write_failed") == 1)
+    #expect(try daemon.get("/healthz").hasPrefix("degraded\n\(problem)"))
+    #expect(try (daemon.status["problems"] as? [String])?.first?.hasPrefix(problem) == true)
+    #expect(try daemon.ask("status").output.contains("Degraded: \(problem)"))
     #expect(try daemon.terminate().status == .exited(0))
   }
 

@@ -68,6 +68,8 @@ import Watch
     own.alertEvents = [.alert: 6]
     own.firing = [.leak: 1]
     own.hostHandles = HostHandles(open: 10, limit: 1 << 62)
+    own.isStateFailing = true
+    (own.reportsReceived, own.reportsDropped, own.unreadableProfiles) = (11, 8, 12)
     let text = lines(Overview(), own)
     for line in [
       "fdwatch_build_info{version=\"1.2\"} 1", "fdwatch_polls_total 7", "fdwatch_censuses_total 3",
@@ -76,7 +78,8 @@ import Watch
       "fdwatch_hook_runs_total{hook=\"mail\",result=\"failed\"} 1", "fdwatch_hook_dropped_total{hook=\"mail\"} 9",
       "fdwatch_journal_pending 5", "fdwatch_config_reload_failed 1", "fdwatch_alert_events_total{event=\"alert\"} 6",
       "fdwatch_alerts{type=\"leak\"} 1", "fdwatch_alerts{type=\"report\"} 0", "fdwatch_host_file_handles 10",
-      "fdwatch_host_file_handles_limit 4.611686018427388e+18",
+      "fdwatch_host_file_handles_limit 4.611686018427388e+18", "fdwatch_state_write_failed 1",
+      "fdwatch_reports_total 11", "fdwatch_reports_dropped_total 8", "fdwatch_profiles_unreadable 12",
     ] { #expect(text.contains(line[...]), "\(line)") }
     // Each name has its help and its type before its values, once.
     let helps = text.filter { $0.hasPrefix("# HELP ") }.map { $0.split(separator: " ")[2] }

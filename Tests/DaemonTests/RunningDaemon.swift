@@ -86,9 +86,15 @@ final class RunningDaemon {
   }
 
   func waitUntilItListens() throws {
+    try waitUntilItStarts()
+    try eventually { (try? get("/healthz")) == "ok\n" }
+  }
+
+  /// Well or not.
+  func waitUntilItStarts() throws {
     try waitFor("fdwatch", "begins")
     // A socket of the one before it may lie there still.
-    try eventually { (try? get("/healthz")) == "ok\n" }
+    try eventually { try !get("/healthz").isEmpty }
   }
 
   /// Runs a command of fdwatch that asks it.
