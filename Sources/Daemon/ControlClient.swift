@@ -9,6 +9,8 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
   case notRunning(socket: String)
   case notPermitted(socket: String)
   case failed(socket: String, reason: String)
+  /// It has ended meanwhile.
+  case interrupted(socket: String)
   /// It answered, and said no.
   case refused(String)
 
@@ -19,6 +21,7 @@ package enum ControlError: Error, Equatable, CustomStringConvertible {
     case .notPermitted(let socket):
       "may not ask the daemon at \(socket.printable): run as root (sudo), or let a group do so (SocketGroup= of fdwatch.socket)"
     case .failed(let socket, let reason): "the daemon at \(socket.printable) does not answer: \(reason)"
+    case .interrupted(let socket): "the daemon at \(socket.printable) ended before it answered"
     case .refused(let why): why
     }
   }
@@ -35,7 +38,19 @@ package struct ControlClient: Sendable {
   package func get(_ path: String) throws(ControlError) -> [UInt8] { try ask("GET", path, "") }
   package func post(_ path: String, _ body: String) throws(ControlError) -> [UInt8] { try ask("POST", path, body) }
 
+  /// A daemon that was killed is started again after two seconds, with another socket: who had asked at the old one is cut
+  /// off. To read once more does no harm.
   private func ask(_ method: String, _ path: String, _ body: String) throws(ControlError) -> [UInt8] {
+    let deadline = Instant.now + Self.timeout
+    while true {
+      do throws(ControlError) { return try askOnce(method, path, body) } catch {
+        guard method == "GET", error == .interrupted(socket: socket), Instant.now < deadline else { throw error }
+        _ = try? Readiness.wait([], until: .now + .milliseconds(100))
+      }
+    }
+  }
+
+  private func askOnce(_ method: String, _ path: String, _ body: String) throws(ControlError) -> [UInt8] {
     let answer: [UInt8]
     do throws(SystemCallError) {
       let connection = try Descriptor(connectedTo: socket, timeout: Self.timeout)
@@ -47,6 +62,7 @@ package struct ControlClient: Sendable {
       switch error.meaning {
       case .noSuchEntry: throw .notRunning(socket: socket)
       case .notPermitted: throw .notPermitted(socket: socket)
+      case _ where error.isReset: throw .interrupted(socket: socket)
       default: throw error.isRefusal ? .notRunning(socket: socket) : .failed(socket: socket, reason: error.reason)
       }
     }
