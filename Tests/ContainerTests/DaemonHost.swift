@@ -2,6 +2,7 @@
 // A host as people have one: the package installed, the daemon running, and services of which some leak.
 
 import Foundation
+import Synchronization
 import TestSupport
 
 /// A container with the daemon and leaking services, shared by the tests of a run: a leak takes its time to be sure of.
@@ -11,8 +12,53 @@ final class DaemonHost {
   let container: SystemdContainer
   static let hasGo = Machine.canRun("go", "version")
 
-  /// One at a time uses it: its suite is serialized.
-  static let shared = Result { try SharedHost(host: DaemonHost()) }
+  /// One test at a time uses it: its suite is serialized.
+  private static let shared = Mutex<SharedHost?>(nil)
+
+  /// The host in a known state: the daemon as it was installed and started, whatever the test before has done to it or
+  /// left undone. What is mended costs the time in which leaks are found anew; what cannot be mended is replaced.
+  static func ready() throws -> DaemonHost {
+    if let host = shared.withLock({ $0?.host }) {
+      do {
+        try host.restore()
+        return host
+      } catch {
+        // One that takes no commands any more.
+        shared.withLock { $0 = nil }
+      }
+    }
+    let host = try DaemonHost()
+    shared.withLock { $0 = SharedHost(host: host) }
+    return host
+  }
+
+  private func restore() throws {
+    // A daemon that is stopped or stuck answers nobody, and one that answers may be about to end.
+    try container.shell(
+      #"""
+      all="fdwatch.service fdwatch.socket fdwatch-report.socket"
+      is_well() {
+        [ "$(systemctl is-active $all | sort -u)" = active ] &&
+        curl --silent --fail --max-time 20 --unix-socket /run/fdwatch/fdwatch.sock http://fdwatch/healthz >/dev/null
+      }
+      changed=$(ls -d /etc/fdwatch/fdwatch.d/2*.toml /run/systemd/system/fdwatch*.d 2>/dev/null || :)
+      rm -rf $changed
+      systemctl daemon-reload
+      systemctl start systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service
+      systemctl start leaky.service pool.service
+      [ ! -e /usr/local/bin/goleak ] || systemctl start orders.service faraway.service
+      if [ -z "$changed" ] && is_well; then exit 0; fi
+      systemctl kill --signal=KILL fdwatch.service || :
+      systemctl stop $all
+      rm -rf /var/lib/fdwatch/*
+      tries=0
+      until systemctl reset-failed $all; systemctl start $all && is_well; do
+        # A trigger limit holds for two seconds.
+        sleep 1
+        if [ $((tries += 1)) -gt 60 ]; then exit 1; fi
+      done
+      """#)
+  }
 
   private init() throws {
     container = try SystemdContainer()
@@ -112,8 +158,10 @@ extension DaemonHost {
   }
 
   /// What is there of entries.
-  func entries(_ matches: String...) throws -> [Entry] {
-    let outcome = try container.run(["journalctl", "--output=json", "--all", "--quiet"] + matches)
+  /// - Parameter cursor: those after it only.
+  func entries(_ matches: String..., after cursor: String? = nil) throws -> [Entry] {
+    let later = cursor.map { ["--after-cursor=\($0)"] } ?? []
+    let outcome = try container.run(["journalctl", "--output=json", "--all", "--quiet"] + later + matches)
     return try outcome.output.split(separator: "\n").map { try Self.entry(String($0)) }
   }
 
@@ -123,9 +171,29 @@ extension DaemonHost {
     return object.mapValues { ($0 as? [Any])?.map { "\($0)" }.joined(separator: "\n") ?? "\($0)" }
   }
 
-  /// The alert of a unit's leak, when it is told.
+  /// The alert of a unit's leak that goes on, when it is told. What the journal has of earlier ones is another test's.
   func alert(of unit: String) throws -> Entry {
-    try entry("MESSAGE_ID=f80c5fad4bca4abfab75624beaafb344", "FDWATCH_UNIT=\(unit)")
+    var id: String?
+    try eventually("\(unit) is known to leak") {
+      id = try status().alert(of: unit)?.id
+      return id != nil
+    }
+    return try entry("MESSAGE_ID=f80c5fad4bca4abfab75624beaafb344", "FDWATCH_ALERT_ID=\(id ?? "")")
+  }
+
+  /// Where the journal ends now: for entries that come later.
+  func journalEnd() throws -> String {
+    let lines = try container.output(of: "journalctl", "--quiet", "--lines=1", "--show-cursor", "--output=cat")
+    guard let cursor = lines.split(separator: "\n").last?.split(separator: " ").last else {
+      throw TestFailure("the journal has no cursor: \(lines)")
+    }
+    return String(cursor)
+  }
+
+  /// A property of the service, as `systemctl show` has it.
+  func property(_ name: String) throws -> String {
+    try container.output(of: "systemctl", "show", "--value", "--property=\(name)", "fdwatch.service")
+      .trimmingCharacters(in: .newlines)
   }
 
   /// What the daemon answers.
@@ -162,8 +230,9 @@ extension DaemonHost {
 
   /// Asks until the answer is as it shall be.
   func eventually(_ what: String, _ isSo: () throws -> Bool) throws {
-    let deadline = ContinuousClock.now + .seconds(60)
-    while try !isSo() {
+    let deadline = ContinuousClock.now + .seconds(300)
+    // While it starts it gives no answer.
+    while !((try? isSo()) ?? false) {
       if ContinuousClock.now > deadline {
         throw TestFailure("it never comes to pass: \(what); the daemon says: \((try? get("/status")) ?? "nothing")")
       }

@@ -81,7 +81,9 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
   @Test func `has sockets that systemd listens on`() throws {
     let container = try SystemdContainer()
     try container.install(try DebianPackage())
-    try container.output(of: "systemctl", "stop", "fdwatch.service")
+    for unit in ["fdwatch.socket", "fdwatch-report.socket"] {
+      #expect(try container.output(of: "systemctl", "show", "--value", "--property=SubState", unit) == "running\n")
+    }
     #expect(try container.output(of: "stat", "-c", "%a %F", "/run/fdwatch/fdwatch.sock") == "660 socket\n")
     #expect(try container.output(of: "stat", "-c", "%a %F", "/run/fdwatch/report.sock") == "666 socket\n")
   }

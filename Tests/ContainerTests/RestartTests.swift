@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon reloaded, stuck, killed, started by who asks it, and without a journald.
+// The daemon reloaded, stuck, killed, stopped, restarted with its sockets, and without a journald.
 
 import Foundation
 import TestSupport
@@ -31,6 +31,7 @@ extension `The service` {
   func `is started anew when it is stuck or killed, and tells of no leak twice`(signal: String) throws {
     let units = ["leaky.service", "pool.service"]
     for unit in units { _ = try host.alert(of: unit) }
+    let cursor = try host.journalEnd()
     try container.shell(
       """
       mkdir -p /run/systemd/system/fdwatch.service.d
@@ -44,9 +45,8 @@ extension `The service` {
     // systemd's own message of a unit that has failed, and why.
     let failure = try host.entry("UNIT=fdwatch.service", "UNIT_RESULT=\(signal == "STOP" ? "watchdog" : "signal")")
     #expect(failure["MESSAGE"]?.contains("Failed with result") == true)
-    // A socket answers once somebody is there who takes connections.
+    try host.eventually("another one answers") { try host.status().pid != before.pid }
     let after = try host.status()
-    #expect(after.pid != before.pid)
     #expect(after.alert(of: "leaky.service")?.id == alert.id)
     // The detector's own word, and not what the book of alerts remembers. How much has leaked is told by it as long as it
     // goes on as fast as before: this one has slowed down.
@@ -55,10 +55,10 @@ extension `The service` {
     }
     #expect(try (host.status().alert(of: "leaky.service")?.leaked ?? 0) * 10 >= (alert.leaked ?? .max) * 9)
     for unit in units {
-      #expect(try host.entries("FDWATCH_UNIT=\(unit)", "FDWATCH_EVENT=alert").count == 1, "\(unit)")
-      #expect(try host.entries("FDWATCH_UNIT=\(unit)", "FDWATCH_EVENT=resolved").isEmpty, "\(unit)")
+      for word in ["alert", "resolved"] {
+        #expect(try host.entries("FDWATCH_UNIT=\(unit)", "FDWATCH_EVENT=\(word)", after: cursor).isEmpty, "\(unit)")
+      }
     }
-    try container.shell("rm /run/systemd/system/fdwatch.service.d/watchdog.conf; systemctl daemon-reload")
   }
 
   /// A connection that nobody takes starts the service again and again, and so does a datagram that nobody reads.
@@ -76,30 +76,118 @@ extension `The service` {
     #expect(told.last?.contains("\(bad):1:12: interval") == true, "\(told.last ?? "")")
 
     // The limit holds for two seconds: no administrator is that quick.
-    try container.shell("rm \(bad); sleep 2; systemctl start fdwatch.service")
+    try container.output(of: "rm", bad)
+    try host.eventually("it starts") {
+      try container.run(["systemctl", "start", "fdwatch.service"]).status == .exited(0)
+    }
     for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket"] {
       #expect(try container.output(of: "systemctl", "is-active", unit) == "active\n")
     }
     #expect(try host.get("/healthz") == "ok\n")
   }
 
-  @Test func `is started by who asks it or reports to it`() throws {
-    func isActive() throws -> Bool {
-      try container.run(["systemctl", "is-active", "fdwatch.service"]).output == "active\n"
-    }
-    try container.output(of: "systemctl", "stop", "fdwatch.service")
-    #expect(try !isActive())
-    #expect(try host.statusTable().contains("fdwatch.service"))
-    #expect(try isActive())
+  private static let sockets = ["fdwatch.socket", "fdwatch-report.socket"]
 
+  private func isActive(_ unit: String) throws -> Bool {
+    try container.run(["systemctl", "is-active", unit]).output == "active\n"
+  }
+
+  /// The natural step after it was edited.
+  @Test(arguments: sockets) func `is restarted with its socket, and answers at the new one`(socket: String) throws {
+    let alert = try #require(try host.alert(of: "leaky.service")["FDWATCH_ALERT_ID"])
+    let (cursor, pid) = (try host.journalEnd(), try host.property("MainPID"))
+    try container.output(of: "systemctl", "restart", socket)
+    try host.eventually("another one has taken the new socket") {
+      try host.property("MainPID") != pid && host.status().alert(of: "leaky.service")?.id == alert
+    }
+    for unit in ["fdwatch.service"] + Self.sockets { #expect(try isActive(unit), "\(unit)") }
+    // Nothing is told again, and whoever reports is heard.
+    #expect(try host.entries("FDWATCH_UNIT=leaky.service", "FDWATCH_EVENT=alert", after: cursor).isEmpty)
+    try container.output(of: "fdwatch", "report", "unclosed by \(socket)")
+    let report = try host.entry("MESSAGE_ID=9a6b8a3ed2be4bb58fd3b4ef7c3b1d5e") {
+      $0["MESSAGE"]?.contains("unclosed by \(socket)") == true
+    }
+    #expect(report["FDWATCH_COMM"] == "fdwatch")
+  }
+
+  @Test func `comes back when it was ended by a plain SIGTERM`() throws {
+    let pid = try host.property("MainPID")
+    try container.output(of: "kill", "-TERM", pid)
+    try host.eventually("another one runs") { try host.property("MainPID") != pid && host.status().pid > 0 }
+    #expect(try isActive("fdwatch.service"))
+  }
+
+  @Test func `stays stopped, whoever asks it or reports to it`() throws {
     try container.output(of: "systemctl", "stop", "fdwatch.service")
-    try container.output(
-      of: "logger", "--udp", "--socket", "/run/fdwatch/report.sock", "unclosed file /srv/forgotten")
+    for unit in ["fdwatch.service"] + Self.sockets { #expect(try !isActive(unit), "\(unit)") }
+    #expect(try container.run(["fdwatch", "status"]).status == .exited(2))
+    #expect(try container.run(["runuser", "-u", "nobody", "--", "fdwatch", "report", "unclosed"]).status == .exited(2))
+    _ = try container.run(["logger", "--udp", "--socket", "/run/fdwatch/report.sock", "unclosed"])
+    #expect(try !isActive("fdwatch.service"))
+
+    try container.output(of: "systemctl", "start", "fdwatch.service")
+    for unit in ["fdwatch.service"] + Self.sockets { #expect(try isActive(unit), "\(unit)") }
+    #expect(try host.statusTable().contains("fdwatch.service"))
+  }
+
+  /// As at a boot that has opened its sockets and has not come to the service yet.
+  @Test func `is started by who asks it where only its sockets are open`() throws {
+    try container.shell("systemctl stop fdwatch.service; systemctl start fdwatch.socket fdwatch-report.socket")
+    #expect(try !isActive("fdwatch.service"))
+    try container.output(of: "fdwatch", "report", "unclosed file /srv/forgotten")
     let report = try host.entry("MESSAGE_ID=9a6b8a3ed2be4bb58fd3b4ef7c3b1d5e") {
       $0["MESSAGE"]?.contains("unclosed file /srv/forgotten") == true
     }
     #expect(report["FDWATCH_TYPE"] == "report")
-    #expect(try isActive())
+    #expect(try isActive("fdwatch.service"))
+  }
+
+  @Test func `is the only one in its folders`() throws {
+    let pid = try host.status().pid
+    let second = try container.run(["fdwatch", "daemon"])
+    #expect(second.status == .exited(69))
+    #expect(second.errors.contains("another fdwatch daemon (pid \(pid)) uses /var/lib/fdwatch: "), "\(second.errors)")
+
+    // The other way round, it gives up instead of trying for ever.
+    try container.output(of: "systemctl", "stop", "fdwatch.service")
+    let foreign = try container.start(["fdwatch", "daemon"])
+    defer { foreign.send(SIGTERM) }
+    try host.eventually("the foreign one answers") { try host.status().pid > 0 }
+    #expect(try container.run(["systemctl", "start", "fdwatch.service"]).status != .exited(0))
+    #expect(try host.property("ActiveState") == "failed")
+    #expect(try host.property("ExecMainStatus") == "69")
+    try container.output(of: "kill", "-TERM", "\(host.status().pid)")
+    try host.eventually("it has gone") { try container.run(["fdwatch", "status"]).status == .exited(2) }
+  }
+
+  @Test func `says of hooks that cannot be started why, and the check says so before`() throws {
+    let file = "/etc/fdwatch/fdwatch.d/20-hooks.toml"
+    try container.shell(
+      """
+      cat >\(file) <<'END'
+      [[hook]]
+      name = "nocommand"
+      command = ["/no/such/program"]
+      [[hook]]
+      name = "nouser"
+      shell = "true"
+      user = "no-such-user"
+      END
+      """)
+    let check = try container.run(["fdwatch", "check-config"])
+    #expect(check.status == .exited(1))
+    #expect(
+      check.output.contains("\(file):3:1: hook nocommand: command not found: /no/such/program\n"), "\(check.output)")
+    #expect(check.output.contains("\(file):7:1: hook nouser: no such user: no-such-user\n"), "\(check.output)")
+    // In the daemon's sandbox nobody can know: the reload is none of its business.
+    try container.output(of: "systemctl", "reload", "fdwatch.service")
+    try container.output(of: "fdwatch", "test-alert")
+    for (hook, reason) in [
+      ("nocommand", "command not found, or not executable: /no/such/program"), ("nouser", "no such user: no-such-user"),
+    ] {
+      let failed = try host.entry("MESSAGE_ID=1e8f6a9d3b7c4d25a0c9e7f4b2d86a35", "FDWATCH_HOOK=\(hook)")
+      #expect(failed["MESSAGE"] == "hook \(hook): test test: \(reason)", "\(failed["MESSAGE"] ?? "")")
+    }
   }
 
   @Test func `keeps for a journald that is away what it is to be told`() throws {

@@ -120,7 +120,7 @@ final class RunningDaemon {
 
   /// Asks until it is so. Each question is a turn of the daemon's loop; the child in between lets others run.
   func eventually(_ isSo: () throws -> Bool) throws {
-    let deadline = Date.now + 120
+    let deadline = Date.now + 300
     // Until it listens it gives no answer.
     while !((try? isSo()) ?? false) {
       if Date.now > deadline { throw TestFailure("it is never so; the daemon said: \(said)") }

@@ -16,7 +16,7 @@ package final class ChildProcess {
   private var status: ExitStatus?
 
   /// So long may a child say nothing before the test is given up: no test expects it to be reached.
-  private static let patience: CInt = 120_000
+  private static let patience: CInt = 300_000
 
   package enum ExitStatus: Equatable, Sendable {
     case exited(Int32)
