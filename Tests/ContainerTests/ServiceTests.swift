@@ -94,6 +94,11 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     let note = try host.entry("_SYSTEMD_UNIT=fdwatch.service") { $0["MESSAGE"]?.contains("127.0.0.1:7070") == true }
     #expect(note["MESSAGE"]?.contains("/usr/lib/fdwatch/network.conf") == true, "\(note["MESSAGE"] ?? "")")
     #expect(note["OBJECT_SYSTEMD_UNIT"] == "faraway.service")
+    try host.eventually("status, metrics and health say so, too") {
+      try host.get("/healthz").contains("cannot read the profile of goleak[")
+        && host.get("/metrics").contains("\nfdwatch_profiles_unreadable 1\n")
+        && host.statusTable().contains("Degraded: cannot read the profile of goleak[")
+    }
   }
 
   @Test func `runs hooks outside of its sandbox`() throws {
