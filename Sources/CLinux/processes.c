@@ -120,6 +120,25 @@ static pid_t fork_safely(void) {
 #endif
 }
 
+// In the parent: the child, once it has executed its command, or -1 with errno.
+static int started(pid_t child, const int report[2]) {
+  int why = errno;
+  close(report[1]);
+  if (child < 0) {
+    close(report[0]);
+    errno = why;
+    return -1;
+  }
+  ssize_t got;
+  do got = read(report[0], &why, sizeof why);
+  while (got < 0 && errno == EINTR);
+  close(report[0]);
+  if (got != sizeof why) return child;
+  waitpid(child, NULL, 0);
+  errno = why;
+  return -1;
+}
+
 int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
                   uint32_t group, const uint32_t *groups, int group_count) {
   int report[2];
@@ -142,21 +161,15 @@ int fdwatch_spawn(const char *const *arguments, const char *const *environment, 
     (void)ignored;
     _exit(127);
   }
-  int why = errno;
-  close(report[1]);
-  if (child < 0) {
-    close(report[0]);
-    errno = why;
-    return -1;
-  }
-  ssize_t got;
-  do got = read(report[0], &why, sizeof why);
-  while (got < 0 && errno == EINTR);
-  close(report[0]);
-  if (got != sizeof why) return child;
-  waitpid(child, NULL, 0);
-  errno = why;
-  return -1;
+  return started(child, report);
+}
+
+int fdwatch_spawn_helper(const char *const *arguments, const char *const *environment, int input, int output) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return -1;
+  pid_t child = fork();
+  if (child == 0) become(arguments, environment, input, output, report[1], UINT32_MAX, UINT32_MAX, NULL, 0);
+  return started(child, report);
 }
 
 int fdwatch_find_user(const char *name, uint32_t *user, uint32_t *group, uint32_t *groups, int size) {

@@ -48,6 +48,9 @@ package enum Host {
   /// Whether a capability is in force for us.
   package static func has(_ capability: Capability) -> Bool { fdwatch_has_capability(capability.rawValue) != 0 }
 
+  /// Whether this process may become another user: `CAP_SETUID`, see capabilities(7).
+  package static var canChangeUser: Bool { fdwatch_has_capability(7) != 0 }
+
   /// Raises our own soft limit of descriptors to the hard one: a watched process costs one or two. See getrlimit(2).
   /// - Returns: what it is then.
   @discardableResult package static func raiseDescriptorLimit() -> UInt64 {

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// A memfd of another process, mapped for reading.
+// A memfd of another process, read by pread(2).
 
 import CLinux
 import Glibc
 
-/// A file of another process's memory, as long as it is mapped. It is known not to change its size, so that to read it
-/// cannot end us by SIGBUS; what is in it may change at any time.
-@safe
+/// A file of another process's memory that cannot change its size; what is in it may change at any time.
+///
+/// It is read by copies and never mapped: what its owner never wrote then costs no memory, neither theirs nor ours, and
+/// nothing that the owner does to it can end us by SIGBUS.
 package struct SharedMemory: ~Copyable {
   /// In bytes; a multiple of 8.
   package let size: Int
-  private let memory: UnsafeRawPointer
+  package let file: Descriptor
 
-  /// Why a descriptor of another process is not mapped.
+  /// Why a descriptor of another process is not read.
   package enum Refusal: Error, Equatable {
     /// A directory, a device, or a file on a disk: nothing that is opened at all.
     case isNoMemory
-    /// Who can shrink it can end who reads it.
     case canChangeSize
     case size(Int)
     case failed(SystemCallError)
   }
 
-  /// Maps what `path`, a name in `/proc/<pid>/fd`, leads to.
+  /// Opens what `path`, a name in `/proc/<pid>/fd`, leads to.
   ///
   /// The one thing that is opened of what a watched process has open. So what it is comes first, and it is that very
   /// file that is then opened, whatever the name stands for by then.
@@ -38,39 +38,41 @@ package struct SharedMemory: ~Copyable {
     if seals < 0 { throw .isNoMemory }
     let wanted = fdwatch_F_SEAL_SHRINK | fdwatch_F_SEAL_GROW
     if seals & wanted != wanted { throw .canChangeSize }
-    // Sealed, it stays what it is.
+    self = try SharedMemory(checked: file, sizes: sizes)
+  }
+
+  /// Takes over one that was opened and checked by somebody else.
+  package init(checked file: consuming Descriptor, sizes: ClosedRange<Int>) throws(Refusal) {
     var size = 0
     do throws(SystemCallError) { size = try file.size() } catch { throw .failed(error) }
     guard sizes.contains(size), size % 8 == 0 else { throw .size(size) }
-    guard let mapped = unsafe fdwatch_map(file.number, size) else { throw .failed(.last("mmap")) }
     self.size = size
-    unsafe memory = mapped
+    self.file = file
   }
 
   private static let noMemory = SystemCallError("open", errno: ENOTSUP)
 
-  deinit { unsafe fdwatch_unmap(memory, size) }
-
-  /// A copy of `count` words from a place that is a multiple of 8.
-  package func words(at place: Int, count: Int) -> [UInt64] {
-    check(place, count)
-    return unsafe [UInt64](unsafeUninitializedCapacity: count) { copy, initialized in
-      unsafe fdwatch_copy_words(memory + place, copy.baseAddress, count)
-      initialized = count
-    }
+  /// A copy of `count` words from a place that is a multiple of 8. Each word is of one moment, but not all of the same.
+  package func words(at place: Int, count: Int) throws(SystemCallError) -> [UInt64] {
+    var copy = [UInt64](repeating: 0, count: count)
+    try read(&copy, at: place)
+    return copy
   }
 
-  /// Copies records whose first word changes whenever another does: those that are new or have changed.
-  /// - Returns: how many.
-  package func update(_ copy: inout [UInt64], at place: Int, words: Int) -> Int {
-    check(place, copy.count)
-    let count = copy.count / words
-    return unsafe copy.withUnsafeMutableBufferPointer {
-      unsafe Int(fdwatch_copy_records(memory + place, $0.baseAddress, count, words))
+  /// Fills `words` from a place that is a multiple of 8.
+  package func read(_ words: inout [UInt64], at place: Int) throws(SystemCallError) {
+    precondition(place >= 0 && place % 8 == 0 && place <= size && words.count <= (size - place) / 8)
+    let (total, number) = (words.count * 8, file.number)
+    var done = 0
+    while done < total {
+      let got = try retrying("pread") {
+        unsafe words.withUnsafeMutableBytes {
+          unsafe pread(number, $0.baseAddress?.advanced(by: done), total - done, off_t(place + done))
+        }
+      }
+      // Sealed, it has no end before its size.
+      if got == 0 { throw SystemCallError("pread", errno: EIO) }
+      done += got
     }
-  }
-
-  private func check(_ place: Int, _ count: Int) {
-    precondition(place >= 0 && place % 8 == 0 && count >= 0 && place <= size && count <= (size - place) / 8)
   }
 }

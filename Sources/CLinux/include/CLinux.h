@@ -85,6 +85,8 @@ ssize_t fdwatch_receive(int descriptor, void *buffer, size_t size, int *pid, uin
 /// a supervisor: it exits as the command does, or with 128 and the number of its signal, once no descendant of it is left.
 int fdwatch_spawn(const char *const *arguments, const char *const *environment, int input, int output, uint32_t user,
                   uint32_t group, const uint32_t *groups, int group_count);
+/// A child of our own program that starts nothing itself, and needs no supervisor. The pid, or -1 with errno.
+int fdwatch_spawn_helper(const char *const *arguments, const char *const *environment, int input, int output);
 /// Signals that a supervisor understands: the first sends the command's process group a SIGTERM, the second ends all.
 extern const int fdwatch_END, fdwatch_END_BY_FORCE;
 /// The numbers of a user and its groups, by name or number. Returns the number of groups, or -1.
@@ -105,12 +107,22 @@ extern const int fdwatch_F_SEAL_SHRINK, fdwatch_F_SEAL_GROW;
 /// Whether the descriptor lies on a tmpfs, as every memfd does that has small pages.
 int fdwatch_is_tmpfs(int descriptor);
 
-/// mmap(2) of a file, shared and for reading only; its failure is no pointer. NULL with errno.
-const void *fdwatch_map(int descriptor, size_t size);
-void fdwatch_unmap(const void *memory, size_t size);
+/// The mode of a file and the device that it lies on, in the parts that /proc/PID/maps writes: macros. 0, or -1.
+int fdwatch_file_identity(int descriptor, uint32_t *mode, uint32_t *major_number, uint32_t *minor_number);
 
-/// Copies from memory that another process writes, a word at a time.
-void fdwatch_copy_words(const void *memory, uint64_t *copy, size_t count);
+/// Descriptors that one message may carry.
+#define FDWATCH_PACKET_DESCRIPTORS 4
+/// socketpair(2) of SOCK_SEQPACKET, close-on-exec.
+int fdwatch_packet_pair(int numbers[2]);
+/// Connects to a SOCK_SEQPACKET socket that root made, without waiting. The descriptor, or -1 with errno.
+int fdwatch_connect_packets(const char *path);
+/// sendmsg(2) of one message with descriptors (SCM_RIGHTS, whose macros Swift cannot see), without waiting.
+ssize_t fdwatch_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count);
+/// recvmsg(2) of one message, without waiting. `descriptors` has room for FDWATCH_PACKET_DESCRIPTORS, or is NULL.
+/// Returns 0 at the end, -1 with errno; EMSGSIZE where the message is longer than `size`.
+ssize_t fdwatch_receive_packet(int socket, void *bytes, size_t size, int *descriptors, int *descriptor_count);
+/// Has the other end's hanging up end this process (SIGIO by O_ASYNC: fcntl(2) is variadic), or no longer.
+int fdwatch_end_on_hangup(int socket, int on);
 
 /// Copies records of `words` words whose first one changes whenever the others do, so that each copy is of one moment.
 /// Only those are copied whose first word is another than in the copy. One that does not hold still becomes 0. Returns
@@ -131,3 +143,16 @@ int fdwatch_unix_peer(int descriptor, uint32_t *user, void *name, size_t size);
 /// getaddrinfo(3), whose results are a list of unsafe pointers: the addresses of a name as texts of 46 bytes each. How many
 /// there are, at most `most`, or -1 if there is none.
 int fdwatch_resolve(const char *name, void *addresses, int most);
+
+/// What is left to a helper that reads foreign bytes.
+typedef struct {
+  uint64_t data_bytes, stack_bytes, cpu_seconds, descriptors;
+  /// Whom root becomes.
+  uint32_t user;
+} fdwatch_confinement;
+/// Gives up all else: privileges, new ones by execve, files to write, processes, core dumps. 0, or -1 with errno.
+int fdwatch_confine(const fdwatch_confinement *limits);
+/// Raises the soft limit of processor time to so many seconds from now: the type of its name differs between C libraries.
+int fdwatch_allow_cpu(unsigned seconds);
+/// CLOCK_PROCESS_CPUTIME_ID: a macro with a cast.
+int64_t fdwatch_cpu_nanoseconds(void);
