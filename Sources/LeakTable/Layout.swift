@@ -16,7 +16,7 @@ struct Layout: Equatable {
   static let mostProfiles = 64
   /// Larger ones are not read.
   static let sizes = 1 << 16...1 << 30
-  /// No process has more descriptors, as fs.nr_open is at first; and 32 MiB to copy.
+  /// No process has more descriptors, as fs.nr_open is at first; and 32 MiB to copy, in a process of its own.
   static let mostEntries = 1 << 20
   static let mostStackBytes = 32 << 20
   /// `LEAKPROF`.

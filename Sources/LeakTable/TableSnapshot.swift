@@ -23,6 +23,8 @@ package struct TableSnapshot: Sendable, Equatable {
     package var lostValues: UInt64
     /// How many entries it has, unscaled.
     package var entries = 0
+    /// Held by stacks that are not among the groups.
+    package var others = 0
   }
 
   package var profiles: [Profile]
@@ -35,8 +37,12 @@ package struct TableSnapshot: Sendable, Equatable {
   private static let mostFrames = 256
   private static let mostEvery = 1 << 20
 
+  /// - Parameters:
+  ///   - mostGroups: of each profile.
+  ///   - words: gives words of the table: of stacks only those that are asked for are read.
   init(
-    _ layout: Layout, profiles records: ArraySlice<UInt64>, stacks: ArraySlice<UInt64>, entries: [UInt64], isExact: Bool
+    _ layout: Layout, profiles records: ArraySlice<UInt64>, entries: [UInt64], isExact: Bool, mostGroups: Int,
+    words: (_ place: Int, _ count: Int) throws(LeakTableError) -> ArraySlice<UInt64>
   ) throws(LeakTableError) {
     self.isExact = isExact
     lostStacks = layout.lostStacks
@@ -45,39 +51,82 @@ package struct TableSnapshot: Sendable, Equatable {
       let record = records[start..<start + Layout.profileWords]
       return Profile(name: Self.name(record.dropFirst(4)), lostValues: record[start + 1])
     }
+    let largest = try countProfiles(entries, mostGroups)
     var index: [UInt64: Int] = [:]
     for place in stride(from: 0, to: entries.count, by: Layout.entryWords) {
       let stack = UInt32(truncatingIfNeeded: entries[place])
       if stack == 0 { continue }
       let profile = Int(UInt32(truncatingIfNeeded: entries[place + 3]))
-      guard profile < profiles.count else { throw .damaged("an entry is of profile \(profile)") }
       let key = UInt64(profile) << 32 | UInt64(stack)
+      let every = Int(entries[place + 2] >> 32)
+      if let largest, !largest.contains(key) {
+        profiles[profile].others += every
+        continue
+      }
       let group: Int
       if let known = index[key] {
         group = known
       } else {
         group = profiles[profile].groups.count
-        profiles[profile].groups.append(Group(stack: try Self.stack(stack, in: stacks)))
+        profiles[profile].groups.append(Group(stack: try Self.stack(stack, layout, words)))
         index[key] = group
       }
-      let every = Int(entries[place + 2] >> 32)
-      guard 1...Self.mostEvery ~= every else { throw .damaged("an entry stands for \(every) values") }
-      profiles[profile].entries += 1
       profiles[profile].groups[group].count += every
       let descriptor = Int32(truncatingIfNeeded: entries[place + 2])
       if descriptor >= 0 { profiles[profile].groups[group].descriptors.append(descriptor) }
     }
   }
 
+  /// Checks each entry and counts those of each profile.
+  /// - Returns: the groups that hold most, by profile and stack; `nil` where all will do. Sorted in place: of a million
+  ///   entries each may have a stack of its own.
+  private mutating func countProfiles(_ entries: [UInt64], _ mostGroups: Int) throws(LeakTableError) -> Set<UInt64>? {
+    var keys: [UInt64] = []
+    for place in stride(from: 0, to: entries.count, by: Layout.entryWords) {
+      let stack = UInt32(truncatingIfNeeded: entries[place])
+      if stack == 0 { continue }
+      let profile = Int(UInt32(truncatingIfNeeded: entries[place + 3]))
+      guard profile < profiles.count else { throw .damaged("an entry is of profile \(profile)") }
+      let every = Int(entries[place + 2] >> 32)
+      guard 1...Self.mostEvery ~= every else { throw .damaged("an entry stands for \(every) values") }
+      profiles[profile].entries += 1
+      if mostGroups != .max { keys.append(UInt64(profile) << 32 | UInt64(stack)) }
+    }
+    if mostGroups == .max { return nil }
+    keys.sort()
+    // Runs of equal keys. Scaled values count as one here: which groups are large is not a matter of that.
+    var runs: [(key: UInt64, count: Int)] = []
+    var start = 0
+    while start < keys.count {
+      var end = start
+      while end < keys.count, keys[end] == keys[start] { end += 1 }
+      runs.append((keys[start], end - start))
+      start = end
+    }
+    if runs.count <= mostGroups { return nil }
+    var chosen: Set<UInt64> = []
+    var first = 0
+    while first < runs.count {
+      let profile = runs[first].key >> 32
+      let last = runs[first...].firstIndex { $0.key >> 32 != profile } ?? runs.count
+      for run in runs[first..<last].sorted(by: { $0.count > $1.count }).prefix(mostGroups) { chosen.insert(run.key) }
+      first = last
+    }
+    return chosen
+  }
+
   /// A stack's number is its place in words.
-  private static func stack(_ number: UInt32, in stacks: ArraySlice<UInt64>) throws(LeakTableError) -> [UInt64] {
-    let place = stacks.startIndex + Int(number)
-    guard place + 2 <= stacks.endIndex else { throw .damaged("an entry has stack \(number)") }
-    let depth = Int(UInt32(truncatingIfNeeded: stacks[place + 1]))
-    guard depth <= mostFrames, place + 2 + depth <= stacks.endIndex else {
+  private static func stack(
+    _ number: UInt32, _ layout: Layout, _ words: (Int, Int) throws(LeakTableError) -> ArraySlice<UInt64>
+  ) throws(LeakTableError) -> [UInt64] {
+    let (place, count) = (Int(number), layout.stacksUsed / 8)
+    guard place + 2 <= count else { throw .damaged("an entry has stack \(number)") }
+    let head = try words(layout.stacks + place * 8, 2)
+    let depth = Int(UInt32(truncatingIfNeeded: head[head.startIndex + 1]))
+    guard depth <= mostFrames, place + 2 + depth <= count else {
       throw .damaged("stack \(number) has \(depth) frames")
     }
-    return Array(stacks[place + 2..<place + 2 + depth])
+    return Array(try words(layout.stacks + (place + 2) * 8, depth))
   }
 
   /// Up to the first zero.
@@ -94,7 +143,7 @@ extension TableSnapshot {
     func part(_ place: Int, _ count: Int) -> ArraySlice<UInt64> { words[place / 8..<place / 8 + count] }
     try self.init(
       layout, profiles: part(layout.profiles, layout.profileCount * Layout.profileWords),
-      stacks: part(layout.stacks, layout.stacksUsed / 8),
-      entries: Array(part(layout.entries, layout.entriesUsed * Layout.entryWords)), isExact: true)
+      entries: Array(part(layout.entries, layout.entriesUsed * Layout.entryWords)), isExact: true, mostGroups: .max
+    ) { (place, count) in part(place, count) }
   }
 }

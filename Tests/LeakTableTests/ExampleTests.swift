@@ -29,7 +29,7 @@ import Testing
   /// Of what it holds: its profile, frames, and how many there are.
   private func held(_ child: ChildProcess) throws -> [(profile: String, frames: [String], descriptors: [Int32])] {
     let mappings = try Mappings(of: child.pid)
-    let symbolizer = Symbolizer(pid: child.pid)
+    let symbolizer = try Symbolizer(pid: child.pid)
     return try table(of: child.pid).snapshot().profiles.flatMap { profile in
       let pprof = profile.pprof(mappings)
       return pprof.stackCounts { symbolizer.frames(of: $0, in: pprof.mappings) }

@@ -101,7 +101,7 @@ private struct Made {
     }
   }
 
-  @Test func `that can still change its size is not mapped`() throws {
+  @Test func `that can still change its size is not read`() throws {
     for seals in [0, 2, 4] as [CInt] {
       let memfd = try Memfd(words: Made().words, seals: seals)
       #expect(throws: LeakTableError.isNoTable(reason: "its size is not sealed")) {

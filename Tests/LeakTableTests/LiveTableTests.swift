@@ -64,7 +64,7 @@ func table(of pid: Int32) throws -> SharedTable {
     #expect(last.isExact && last.profiles[0].entries == Self.kept.count)
     // Which function it was is a matter of the rest of the key.
     let mappings = try Mappings(of: child.pid)
-    let symbolizer = Symbolizer(pid: child.pid)
+    let symbolizer = try Symbolizer(pid: child.pid)
     for group in last.profiles[0].groups {
       let address = group.stack[0]
       let name = symbolizer.frames(at: address, in: mappings.mapping(of: address)).last?.function
@@ -126,7 +126,7 @@ func table(of pid: Int32) throws -> SharedTable {
   /// The frames by which a value was opened, with file and line, as fdwatch tells them.
   private func frames(_ child: ChildProcess) throws -> [(count: Int, frames: [String], descriptors: [Int32])] {
     let profile = try #require(try table(of: child.pid).snapshot().profiles.first).pprof(try Mappings(of: child.pid))
-    let symbolizer = Symbolizer(pid: child.pid)
+    let symbolizer = try Symbolizer(pid: child.pid)
     return profile.stackCounts { symbolizer.frames(of: $0, in: profile.mappings) }
       .map { (Int($0.count), $0.frames, $0.descriptors) }
   }

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // What lies where in a process's memory. See proc(5), /proc/pid/maps.
 
+import LeakTable
 import Linux
 import Pprof
 
 /// The code that is mapped in a process, by address.
-package struct Mappings: Sendable {
+struct Mappings: Sendable {
   /// Ascending.
-  package private(set) var all: [Profile.Mapping] = []
+  private(set) var all: [Profile.Mapping] = []
 
-  private static let longest = 16 << 20
-
-  package init(of pid: Int32, processes: String = "/proc") throws(LeakTableError) {
-    do throws(SystemCallError) {
-      self.init(text: try Descriptor(reading: "\(processes)/\(pid)/maps").contents(limit: Self.longest))
-    } catch { throw LeakTableError(.failed(error)) }
+  init(of pid: Int32) throws {
+    self.init(text: try Descriptor(reading: "/proc/\(pid)/maps").contents(limit: 16 << 20))
   }
 
   /// - Parameter text: lines `START-LIMIT rwxp OFFSET DEVICE INODE   PATH`. What is none is passed over.
-  package init(text: [UInt8]) {
+  init(text: [UInt8]) {
     for line in text.split(separator: UInt8(ascii: "\n")) {
       let words = line.split(separator: UInt8(ascii: " "), maxSplits: 5, omittingEmptySubsequences: true)
       guard words.count >= 5, words[1].contains(UInt8(ascii: "x")) else { continue }
@@ -38,7 +35,7 @@ package struct Mappings: Sendable {
     UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
   }
 
-  package func mapping(of address: UInt64) -> Profile.Mapping? {
+  func mapping(of address: UInt64) -> Profile.Mapping? {
     var (low, high) = (0, all.count)
     while low < high {
       let middle = (low + high) / 2
@@ -51,7 +48,7 @@ package struct Mappings: Sendable {
 
 extension TableSnapshot.Profile {
   /// As pprof has it: a sample for each stack, with the numbers of its descriptors as labels `fd`.
-  package func pprof(_ mappings: Mappings) -> Profile {
+  func pprof(_ mappings: Mappings) -> Profile {
     var builder = ProfileBuilder(sampleTypes: [Pprof.Profile.ValueType(type: name, unit: "count")])
     var locations: [UInt64: UInt32] = [:]
     for group in groups {
