@@ -23,6 +23,10 @@ package struct ProfileSnapshot: Sendable, Equatable {
   /// It does not count descriptors, but something that waits on them, as goroutines do.
   package var isWitness: Bool
   package var stacks: [StackCount]
+  /// Held by stacks that are not among these, as each holds little.
+  package var others = 0
+  /// Of the descriptors of its stacks only those are named whose number is a multiple of this.
+  package var stride: Int32 = 1
   /// How long before its poll it was taken.
   package var age = Duration.zero
 
@@ -30,5 +34,5 @@ package struct ProfileSnapshot: Sendable, Equatable {
     (self.name, self.isWitness, self.stacks) = (name, isWitness, stacks)
   }
 
-  package var total: Int { stacks.reduce(0) { $0 + $1.count } }
+  package var total: Int { stacks.reduce(others) { $0 + $1.count } }
 }

@@ -20,7 +20,8 @@ extension Profile {
       var decoder = Decoder(expanded, limits)
       self = try decoder.decode()
     } catch {
-      throw isText ? .foreign(reason: "it begins with \"\(String(decoding: start, as: UTF8.self))\"") : error
+      // What it is instead may be nobody's business: a link or another program's rights may have led to it.
+      throw isText ? .foreign(reason: "it is some other text") : error
     }
   }
 }

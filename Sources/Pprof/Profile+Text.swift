@@ -55,6 +55,8 @@ private struct TextReader {
   private var number = 0
   private var samples = 0
   private var mappings: [Profile.Mapping] = []
+  /// As many as a process may have: vm.max_map_count.
+  private static let mostMappings = 65_530
   private var isInMappings = false
   /// The sample whose frames are being read.
   private var values: [Int64] = []
@@ -90,7 +92,7 @@ private struct TextReader {
       return try finishSample()
     }
     if isInMappings {
-      if let mapping = Profile.Mapping(maps: line) { mappings.append(mapping) }
+      if mappings.count < Self.mostMappings, let mapping = Profile.Mapping(maps: line) { mappings.append(mapping) }
       return
     }
     if line.hasPrefix("#") { return try takeFrame(line) }
@@ -116,7 +118,7 @@ private struct TextReader {
     }
     for word in line[at.upperBound...].split(separator: " ") {
       guard word.hasPrefix("0x"), let address = UInt64(word.dropFirst(2), radix: 16) else {
-        throw error("\"\(word)\" is no address")
+        throw error("an address is no hexadecimal number")
       }
       addresses.append(address)
       if addresses.count > limits.depth { throw .tooLarge(limit: "depth", most: limits.depth) }
@@ -179,15 +181,35 @@ private struct TextReader {
   mutating func finish() throws(PprofError) -> Profile {
     try finishSample()
     if mappings.isEmpty { return builder.finish() }
+    let order = MappingIndex(mappings)
     return builder.finish { profile in
       profile.mappings = mappings
       for index in profile.locations.indices {
-        let address = profile.locations[index].address
-        if let found = mappings.firstIndex(where: { $0.start <= address && address < $0.limit }) {
-          profile.locations[index].mapping = UInt32(found + 1)
-        }
+        guard let found = order.index(of: profile.locations[index].address) else { continue }
+        profile.locations[index].mapping = UInt32(found + 1)
       }
     }
+  }
+}
+
+/// Mappings by address. Of two that overlap, as those of a process cannot, the one that begins later counts.
+package struct MappingIndex: Sendable {
+  private let mappings: [Profile.Mapping]
+  private let order: [Int]
+
+  package init(_ mappings: [Profile.Mapping]) {
+    self.mappings = mappings
+    order = mappings.indices.sorted { mappings[$0].start < mappings[$1].start }
+  }
+
+  package func index(of address: UInt64) -> Int? {
+    var (low, high) = (0, order.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if mappings[order[middle]].start <= address { low = middle + 1 } else { high = middle }
+    }
+    guard low > 0, address < mappings[order[low - 1]].limit else { return nil }
+    return order[low - 1]
   }
 }
 

@@ -191,7 +191,7 @@ extension Profile {
     return location
   }
 
-  private func frame(_ line: LineRecord) -> Frame {
+  func frame(_ line: LineRecord) -> Frame {
     guard line.function > 0 else { return Frame(function: "", line: Int(line.line)) }
     let function = functions[Int(line.function - 1)]
     return Frame(

@@ -111,6 +111,8 @@ enum PollLine {
       case "stacks": main.stacks = try stacks(&scanner)
       case "profile": main.name = try scanner.string()
       case "age": main.age = try age(&scanner)
+      case "others": main.others = try others(&scanner)
+      case "stride": main.stride = max(1, try number(&scanner))
       case "witness": main.isWitness = try scanner.boolean()
       case "profiles":
         try scanner.array { (scanner) throws(JSONError) in poll.profiles.append(try profile(&scanner)) }
@@ -210,12 +212,19 @@ enum PollLine {
     return Duration(clampingSeconds: seconds)
   }
 
+  /// As few as a stack may hold.
+  private static func others(_ scanner: inout JSONScanner) throws(JSONError) -> Int {
+    min(max(0, try scanner.integer(Int.self)), 1 << 32)
+  }
+
   private static func profile(_ scanner: inout JSONScanner) throws(JSONError) -> ProfileSnapshot {
     var found = ProfileSnapshot(name: "profile", stacks: [])
     try scanner.object { (scanner, key) throws(JSONError) in
       switch key {
       case "name": found.name = try scanner.string()
       case "age": found.age = try age(&scanner)
+      case "others": found.others = try others(&scanner)
+      case "stride": found.stride = max(1, try number(&scanner))
       case "witness": found.isWitness = try scanner.boolean()
       case "stacks": found.stacks = try stacks(&scanner)
       default: try scanner.skip()

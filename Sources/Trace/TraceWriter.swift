@@ -66,14 +66,21 @@ extension PollLine {
     if first.age > .zero { object.add("age", json: JSONObject.number(first.age / .seconds(1))) }
     if first.isWitness { object.add("witness", json: "true") }
     object.add("stacks", json: json(first.stacks))
+    addRest(of: first, to: &object)
     add("profiles", Array(profiles.dropFirst()), to: &object) { profile in
       var row = JSONObject()
       row.add("name", profile.name)
       if profile.age > .zero { row.add("age", json: JSONObject.number(profile.age / .seconds(1))) }
       if profile.isWitness { row.add("witness", json: "true") }
       row.add("stacks", json: json(profile.stacks))
+      addRest(of: profile, to: &row)
       return row.line
     }
+  }
+
+  private static func addRest(of profile: ProfileSnapshot, to object: inout JSONObject) {
+    if profile.others > 0 { object.add("others", json: String(profile.others)) }
+    if profile.stride != 1 { object.add("stride", json: String(profile.stride)) }
   }
 
   private static func json(_ stacks: [StackCount]) -> String {

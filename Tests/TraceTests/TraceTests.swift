@@ -71,6 +71,7 @@ private let damaged: [(text: String, words: String)] = [
       .init(name: "goroutine", isWitness: true, stacks: [.init(frames: ["d"], count: 2)]),
     ]
     second.profiles[0].age = .milliseconds(250)
+    (second.profiles[0].others, second.profiles[0].stride, second.profiles[1].others) = (40, 3, 5)
     var third = Poll(time: .milliseconds(123_456_789), count: 2)
     third.closed = [0, 7]
     third.moved = [.init(number: 9, position: 4096)]
