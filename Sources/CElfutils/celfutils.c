@@ -24,7 +24,8 @@
     USE(dwfl_build_id_find_debuginfo) USE(dwfl_offline_section_address) USE(dwarf_child) USE(dwarf_siblingof) USE(dwarf_getscopes_die) \
     USE(dwarf_dieoffset) USE(dwarf_offdie) USE(dwarf_tag) USE(dwarf_attr) USE(dwarf_attr_integrate) \
     USE(dwarf_formudata) USE(dwarf_formstring) USE(dwarf_getsrcfiles) USE(dwarf_filesrc) \
-    USE(elf_getphdrnum) USE(gelf_getphdr)
+    USE(elf_getphdrnum) USE(gelf_getphdr) USE(elf_nextscn) USE(gelf_getshdr) USE(gelf_getchdr) USE(elf_getshdrstrndx) \
+    USE(elf_strptr)
 
 static struct {
 #define FIELD(name) __typeof__(&name) name;
@@ -54,7 +55,33 @@ struct fdwatch_elf {
     Dwfl *dwfl;
     Dwfl_Module *module;
     Dwfl_Callbacks callbacks;
+    // Its debug data are not read.
+    int has_no_dwarf;
 };
+
+// Whether its sections are compressed so that they are not to be expanded: 4.6 MB may hold 2.7 GB. A Go program of 50 MB
+// has 40 MB of such data.
+enum { MOST_EXPANDED = 64 << 20 };
+
+static int is_bomb(Elf *file) {
+    uint64_t expanded = 0;
+    size_t names = 0;
+    if (dw.elf_getshdrstrndx(file, &names) != 0) return 1;
+    for (Elf_Scn *section = dw.elf_nextscn(file, NULL); section; section = dw.elf_nextscn(file, section)) {
+        GElf_Shdr header;
+        if (!dw.gelf_getshdr(section, &header)) return 1;
+        if (header.sh_flags & SHF_COMPRESSED) {
+            GElf_Chdr how;
+            if (!dw.gelf_getchdr(section, &how) || how.ch_size > MOST_EXPANDED) return 1;
+            expanded += how.ch_size;
+            if (expanded > MOST_EXPANDED) return 1;
+        }
+        // The older way, which says how much it is behind its own magic.
+        const char *name = dw.elf_strptr(file, names, header.sh_name);
+        if (name && strncmp(name, ".zdebug", 7) == 0) return 1;
+    }
+    return 0;
+}
 
 fdwatch_elf *fdwatch_elf_open(int descriptor, const char *name) {
     fdwatch_elf *elf = load() ? calloc(1, sizeof *elf) : NULL;
@@ -77,6 +104,9 @@ fdwatch_elf *fdwatch_elf_open(int descriptor, const char *name) {
         fdwatch_elf_close(elf);
         return NULL;
     }
+    GElf_Addr bias;
+    Elf *file = dw.dwfl_module_getelf(elf->module, &bias);
+    elf->has_no_dwarf = !file || is_bomb(file);
     return elf;
 }
 
@@ -206,7 +236,7 @@ static size_t inlined(fdwatch_elf *elf, GElf_Addr address, fdwatch_frame *frames
 size_t fdwatch_elf_frames(fdwatch_elf *elf, uint64_t offset, fdwatch_frame *frames, size_t room) {
     GElf_Addr address = 0;
     if (room == 0 || !address_of(elf, offset, &address)) return 0;
-    size_t count = inlined(elf, address, frames, room);
+    size_t count = elf->has_no_dwarf ? 0 : inlined(elf, address, frames, room);
     if (count > 0) return count;
     const char *name = dw.dwfl_module_addrname(elf->module, address);
     if (!name) return 0;

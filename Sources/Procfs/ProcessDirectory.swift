@@ -17,7 +17,7 @@ package struct ProcessDirectory: ~Copyable {
   package let isKernelThread: Bool
   let isLive: Bool
   private let counting: Procfs.Counting
-  private let directory: Descriptor
+  let directory: Descriptor
   /// The directory of `fd`, `fdinfo` and `net`, within ``directory``: usually itself. See ``followLivingThread()``.
   private(set) var table = ""
 

@@ -6,25 +6,23 @@ import CElfutils
 import Glibc
 import Linux
 import Pprof
-import Synchronization
 
-/// Names the addresses of one process. Names that it has found it keeps, for as long as it lives; files until
-/// ``close()``, for what is read of them takes megabytes.
+/// Names the addresses of one process, from files that somebody else has opened for it. Names that it has found it keeps,
+/// for as long as it lives; what is read of files until ``close()``, for that takes megabytes.
 ///
-/// Files are looked up as the process sees them (`/proc/<pid>/root`), only regular ones are opened, and only one with the
-/// build id that the profile tells is believed.
-package final class Symbolizer: Sendable {
-  private let pid: Int32
-  private let processes: String
-  private let state: Mutex<State>
+/// To be used in a process of its own: libdw maps files that their owner may cut off, and trusts what is in them.
+package final class Symbolizer {
+  private var files: [String: File] = [:]
+  /// By mapped file and offset: looking one up may go through all of a large program's debug data.
+  private var known: [Place: [Profile.Frame]] = [:]
+  /// Addresses in no file, from a map of a just-in-time compiler.
+  private var compiled: [UInt64: String] = [:]
 
-  private struct State {
-    var files: [String: ELFFile?] = [:]
-    /// By mapped file and offset: looking one up may go through all of a large program's debug data.
-    var known: [Place: [Profile.Frame]] = [:]
-    /// `nil` until it is looked for.
-    var jit: PerfMap?
-    var isJITKnown = false
+  private final class File {
+    let file: Descriptor
+    var elf: ELFFile??
+
+    init(_ file: consuming Descriptor) { self.file = file }
   }
 
   private struct Place: Hashable {
@@ -34,83 +32,75 @@ package final class Symbolizer: Sendable {
 
   private static let mostKnown = 20_000
   /// Larger than any program; a sparse file may pretend to be anything.
-  private static let largestFile = 4 << 30
-  private static let mostFiles = 200
+  private static let largestFile = 2 << 30
+  package static let mostFiles = 128
+  /// Bytes of a name: what is longer is cut. Templates of C++ and Swift make long ones.
+  package static let longestName = 1024
 
-  /// - Parameter processes: where procfs is mounted.
-  package init(pid: Int32, processes: String = "/proc") {
-    (self.pid, self.processes) = (pid, processes)
-    state = Mutex(State())
+  package init() {}
+
+  /// A file that is mapped under that path.
+  package func add(_ file: consuming Descriptor, path: String) {
+    if files.count < Self.mostFiles, files[path] == nil { files[path] = File(file) }
+  }
+
+  /// Looks up addresses that are in no file.
+  package func read(_ map: borrowing PerfMap, for addresses: Set<UInt64>, within budget: Budget) {
+    let new = map.names(of: addresses.filter { compiled[$0] == nil }, within: budget)
+    if compiled.count + new.count > Self.mostKnown { compiled = [:] }
+    compiled.merge(new) { $1 }
   }
 
   /// What is at an address, innermost first. Without symbols: the file and the offset in it, as `app+0x1a2b`.
-  package func frames(at address: UInt64, in mapping: Profile.Mapping?) -> [Profile.Frame] {
-    state.withLock { state in
-      if let mapping, mapping.file.hasPrefix("/"), mapping.start <= address, address < mapping.limit {
-        let offset = address - mapping.start &+ mapping.offset
-        let place = Place(file: mapping.file, offset: offset)
-        if let known = state.known[place] { return known }
-        var found = file(mapping, &state)?.frames(at: offset) ?? []
-        if found.isEmpty {
-          let name = mapping.file.split(separator: "/").last ?? ""
-          found = [Profile.Frame(function: "\(name)+0x\(String(offset, radix: 16))")]
-        }
-        if state.known.count < Self.mostKnown { state.known[place] = found }
-        return found
-      }
-      if !state.isJITKnown {
-        state.isJITKnown = true
-        state.jit = PerfMap(of: pid, processes: processes)
-      }
-      return state.jit?.name(at: address).map { [Profile.Frame(function: $0)] } ?? []
+  /// - Parameter budget: once it is spent nothing is looked up that is not known.
+  package func frames(
+    at address: UInt64, in mapping: Profile.Mapping?, within budget: Budget = .none
+  ) -> [Profile.Frame] {
+    guard let mapping, mapping.file.hasPrefix("/"), mapping.start <= address, address < mapping.limit else {
+      return compiled[address].map { [Profile.Frame(function: $0)] } ?? []
     }
+    let offset = address - mapping.start &+ mapping.offset
+    let place = Place(file: mapping.file, offset: offset)
+    if let found = known[place] { return found }
+    var found = budget.isSpent ? [] : elf(mapping)?.frames(at: offset) ?? []
+    if found.isEmpty {
+      let name = mapping.file.split(separator: "/").last ?? ""
+      found = [Profile.Frame(function: "\(name.prefix(256))+0x\(String(offset, radix: 16))")]
+      if budget.isSpent { return found }
+    }
+    if known.count < Self.mostKnown { known[place] = found }
+    return found
   }
 
-  /// Closes the files. What was found in them is known still.
+  /// Lets go of what was read of files. What was found in them is known still.
   package func close() {
-    let wasOpen = state.withLock { state in
-      defer { state.files = [:] }
-      return !state.files.isEmpty
+    var wasOpen = false
+    for file in files.values where file.elf != nil {
+      file.elf = nil
+      wasOpen = true
     }
     // Of many small pieces, which the allocator would keep.
     if wasOpen { Host.returnFreedMemory() }
   }
 
-  private func file(_ mapping: Profile.Mapping, _ state: inout State) -> ELFFile? {
-    if let known = state.files[mapping.file] { return known }
-    if state.files.count >= Self.mostFiles { return nil }
-    let found = open(mapping)
-    state.files[mapping.file] = .some(found)
-    return found
-  }
-
-  private func open(_ mapping: Profile.Mapping) -> ELFFile? {
-    // Replaced on disk, it is there no more under its name; what has its place has other symbols.
-    guard !mapping.file.hasSuffix(" (deleted)"),
-      let handle = try? Descriptor(regularFile: "\(processes)/\(pid)/root\(mapping.file)"),
-      let size = try? handle.size(), size <= Self.largestFile
-    else { return nil }
-    guard let file = ELFFile(consuming: handle, name: mapping.file) else { return nil }
+  private func elf(_ mapping: Profile.Mapping) -> ELFFile? {
+    guard let file = files[mapping.file] else { return nil }
+    if file.elf == nil { file.elf = .some(Self.open(file.file, mapping.file)) }
+    guard let elf = file.elf ?? nil else { return nil }
+    // Of another build, other things are there.
     let told = mapping.buildID.lowercased()
-    if !told.isEmpty, !file.buildID.isEmpty, told != file.buildID { return nil }
-    return file
+    return told.isEmpty || elf.buildID.isEmpty || told == elf.buildID ? elf : nil
   }
-}
 
-extension Symbolizer {
-  /// For a location of a profile that has no frames.
-  package func frames(of location: Profile.Location, in mappings: [Profile.Mapping]) -> [Profile.Frame] {
-    let mapping =
-      location.mapping.flatMap { mappings.indices.contains($0) ? mappings[$0] : nil }
-      ?? mappings.first { $0.start <= location.address && location.address < $0.limit }
-    return frames(at: location.address, in: mapping)
+  private static func open(_ file: borrowing Descriptor, _ name: String) -> ELFFile? {
+    guard let size = try? file.size(), size <= largestFile, let copy = try? file.duplicate() else { return nil }
+    return ELFFile(consuming: copy, name: name)
   }
 }
 
 /// One ELF file that is open in libdw.
 @safe
-private final class ELFFile: @unchecked Sendable {
-  // Used under the symbolizer's lock only.
+private final class ELFFile {
   private let elf: OpaquePointer
   /// Hexadecimal digits, or empty.
   let buildID: String
@@ -135,17 +125,28 @@ private final class ELFFile: @unchecked Sendable {
     var found = unsafe [fdwatch_frame](repeating: fdwatch_frame(), count: Self.mostFrames)
     let count = unsafe fdwatch_elf_frames(elf, offset, &found, found.count)
     return unsafe found.prefix(count).map { frame in
-      let name = unsafe frame.function.map { unsafe String(cString: $0) } ?? ""
+      let name = unsafe Self.text(frame.function)
       return unsafe Profile.Frame(
-        function: Self.demangled(name), systemName: name, file: frame.file.map { unsafe String(cString: $0) } ?? "",
+        function: Self.demangled(name).cut(to: Symbolizer.longestName), systemName: "", file: Self.text(frame.file),
         line: Int(frame.line))
     }
   }
 
+  /// At most so much of it that a name still can be demangled.
+  private static let longestMangled = 4096
+
+  private static func text(_ string: UnsafePointer<CChar>?) -> String {
+    guard let string = unsafe string else { return "" }
+    let count = unsafe strnlen(string, longestMangled)
+    return unsafe UnsafeBufferPointer(start: string, count: count).withMemoryRebound(to: UInt8.self) {
+      unsafe String(decoding: $0, as: UTF8.self)
+    }
+  }
+
   private static func demangled(_ name: String) -> String {
-    guard let text = unsafe fdwatch_demangled(name) else { return name }
+    guard name.utf8.count < longestMangled, let text = unsafe fdwatch_demangled(name) else { return name }
     defer { unsafe free(text) }
-    let whole = unsafe String(cString: text)
+    let whole = unsafe Self.text(text)
     return name.hasPrefix("$s") ? withoutResult(whole) : whole
   }
 

@@ -2,6 +2,7 @@
 // Addresses of a program that is compiled here, and of maps that a compiler at run time would leave.
 
 import Foundation
+import Parsing
 import Pprof
 import Symbols
 import TestSupport
@@ -38,15 +39,15 @@ private final class Compiled {
         .first { $0.start <= place && place < $0.limit })
   }
 
-  func frames(at address: UInt64) -> [Profile.Frame] {
-    Symbolizer(pid: process.pid).frames(at: address, in: mapping)
+  func frames(at address: UInt64) throws -> [Profile.Frame] {
+    try Symbolizer(pid: process.pid).frames(at: address, in: mapping)
   }
 }
 
 @Suite struct `An address in a program` {
   @Test func `has its function, its line, and what was inlined there`() throws {
     let program = try Compiled("-g")
-    let frames = program.frames(at: program.call)
+    let frames = try program.frames(at: program.call)
     #expect(frames.map(\.function) == ["inlined_open", "store_open"])
     #expect(frames.allSatisfy { $0.file.hasSuffix("/program.c") })
     #expect(frames.map(\.line) == [8, 14], "of the call in the one, and of the one in the other")
@@ -56,28 +57,28 @@ private final class Compiled {
   {
     let options = kind.split(separator: " ").map(String.init)
     let program = options.count == 2 ? try Compiled(options[0], options[1]) : try Compiled(options[0])
-    #expect(program.frames(at: program.call).map(\.function) == ["store_open"])
+    #expect(try program.frames(at: program.call).map(\.function) == ["store_open"])
   }
 
   @Test func `is a place in its file where there is nothing`() throws {
     let program = try Compiled("-s")
     let offset = program.call - program.mapping.start + program.mapping.offset
-    #expect(program.frames(at: program.call).map(\.function) == ["program+0x\(String(offset, radix: 16))"])
+    #expect(try program.frames(at: program.call).map(\.function) == ["program+0x\(String(offset, radix: 16))"])
   }
 
   @Test func `is not looked up in a file of another build`() throws {
     let program = try Compiled("-g", "-Wl,--build-id=0x0123456789abcdef")
     program.mapping.buildID = "0123456789ABCDEF"
-    #expect(program.frames(at: program.call).map(\.function) == ["inlined_open", "store_open"])
+    #expect(try program.frames(at: program.call).map(\.function) == ["inlined_open", "store_open"])
     program.mapping.buildID = "ffff456789abcdef"
-    #expect(program.frames(at: program.call).first?.function.hasPrefix("program+0x") == true)
+    #expect(try program.frames(at: program.call).first?.function.hasPrefix("program+0x") == true)
   }
 
   @Test(arguments: ["/etc/passwd", "/dev/zero", "/nonexistent", "/proc/kmsg", "/usr/bin"])
   func `is not looked up in what is no program`(path: String) throws {
     let program = try Compiled()
     program.mapping.file = path
-    #expect(program.frames(at: program.call).first?.function.contains("+0x") == true)
+    #expect(try program.frames(at: program.call).first?.function.contains("+0x") == true)
   }
 }
 
@@ -88,7 +89,11 @@ private final class Compiled {
     let path = "/tmp/perf-\(child.pid).map"
     defer { unsafe unlink(path) }
     try map(path)
-    return Symbolizer(pid: child.pid).frames(at: address, in: nil).first?.function
+    let inputs = try ProcessInputs(ProcessKey(living: child.pid))
+    guard let file = inputs.perfMap(below: try inputs.root()) else { return nil }
+    let symbolizer = Symbolizer()
+    symbolizer.read(PerfMap(file), for: [address], within: .none)
+    return symbolizer.frames(at: address, in: nil).first?.function
   }
 
   @Test(
