@@ -28,12 +28,13 @@ let package = Package(
     .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
     module("Pprof", ["CZlib"]),
     module("Attribution", ["Descriptors", "Detection"], exclude: ["README.md"]),
-    module("Symbols", ["Linux", "Procfs", "Pprof", "CElfutils"]),
+    module("Symbols", ["Linux", "Pprof", "CElfutils"]),
     .target(name: "CLeakProfile"),
     module("LeakProfile", ["CLeakProfile"]),
     module("LeakTable", ["Linux", "Pprof"]),
-    module("Profiles", ["Descriptors", "Linux", "Pprof", "LeakTable", "CCurl"]),
-    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Symbols"]),
+    module("Parsing", ["Linux", "Procfs", "Pprof", "LeakTable", "Symbols"]),
+    module("Profiles", ["Descriptors", "Linux", "Procfs", "Pprof", "LeakTable", "Parsing", "CCurl"]),
+    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Parsing"]),
 
     .executableTarget(name: "fdfactory"),
     // A host full of processes.

@@ -44,6 +44,17 @@ package struct Analysis: Sendable {
   /// See ``Detector/patience``.
   package mutating func setPatience(_ patience: Double) { detector.patience = patience }
 
+  /// What may be kept of profiles, and what is.
+  package var profileBytes: Int {
+    get { history.mostBytes }
+    set { history.mostBytes = newValue }
+  }
+  package var keptProfileBytes: Int { history.bytes }
+  /// Not all stacks of the last profiles are kept.
+  package var isProfileCut: Bool { history.isCut }
+  /// What is kept of the profile that came in last.
+  package var lastProfile: ProfileSnapshot? { history.last }
+
   /// Takes in a poll. See ``Detector/observe(_:)``.
   package mutating func observe(_ poll: Poll) -> [DetectionEvent] {
     open = poll.count

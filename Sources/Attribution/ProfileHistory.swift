@@ -10,6 +10,18 @@ package struct ProfileHistory: Sendable {
   private var profiles: [Series] = []
   var filter: FrameFilter
 
+  /// What all of it may take, roughly.
+  package var mostBytes = 1 << 20
+  /// Where the last snapshot went.
+  private var latest: Int?
+
+  /// What it takes.
+  package var bytes: Int { profiles.reduce(0) { $0 + $1.bytes } }
+  /// There was no room for all stacks of the last snapshots.
+  package var isCut: Bool { profiles.contains(where: \.isCut) }
+  /// What is kept of the snapshot that came in last.
+  package var last: ProfileSnapshot? { latest.flatMap { profiles[$0].last } }
+
   /// A process has a few profiles that count descriptors.
   private static let mostProfiles = 6
 
@@ -18,13 +30,14 @@ package struct ProfileHistory: Sendable {
   package var isEmpty: Bool { profiles.isEmpty }
 
   package mutating func add(_ snapshot: ProfileSnapshot, at time: Duration) {
-    if let index = profiles.firstIndex(where: { $0.name == snapshot.name }) {
-      profiles[index].add(snapshot, at: time)
-    } else if profiles.count < Self.mostProfiles {
-      var series = Series(name: snapshot.name, isWitness: snapshot.isWitness)
-      series.add(snapshot, at: time)
-      profiles.append(series)
+    let index = profiles.firstIndex { $0.name == snapshot.name } ?? profiles.count
+    if index == profiles.count {
+      guard profiles.count < Self.mostProfiles else { return }
+      profiles.append(Series(name: snapshot.name, isWitness: snapshot.isWitness))
     }
+    let others = bytes - profiles[index].bytes
+    profiles[index].add(snapshot, at: time, within: max(0, mostBytes - others))
+    latest = index
   }
 
   /// Who opened the members of a leak, as far as the profiles tell. `nil` if there are none.
@@ -48,11 +61,23 @@ private struct Candidate {
 private struct Series: Sendable {
   let name: String
   let isWitness: Bool
-  private var stacks: [[String]] = []
-  private var index: [[String]: UInt32] = [:]
+  /// Of frames each text is there once: stacks share most.
+  private var texts: [String] = []
+  private var textIndex: [String: UInt32] = [:]
+  private var stacks: [[UInt32]] = []
+  private var index: [[UInt32]: UInt32] = [:]
   private var snapshots: [Snapshot] = []
   /// Of the last snapshot.
   private var descriptors: [(stack: UInt32, numbers: [Int32])] = []
+  private var descriptorStride: Int32 = 1
+  private var others = 0
+  private(set) var isCut = false
+  /// What texts and stacks take.
+  private var stackBytes = 0
+  /// What all of it takes.
+  var bytes: Int {
+    stackBytes + snapshots.reduce(0) { $0 + 16 * $1.counts.count } + descriptors.reduce(0) { $0 + 4 * $1.numbers.count }
+  }
 
   private struct Snapshot {
     var time: Duration
@@ -79,28 +104,72 @@ private struct Series: Sendable {
 
   init(name: String, isWitness: Bool) { (self.name, self.isWitness) = (name, isWitness) }
 
-  mutating func add(_ snapshot: ProfileSnapshot, at time: Duration) {
+  /// - Parameter most: bytes that the whole series may take.
+  mutating func add(_ snapshot: ProfileSnapshot, at time: Duration, within most: Int) {
     let top = snapshot.stacks.sorted { $0.count > $1.count }.prefix(Self.mostStacks)
-    if stacks.count + top.count > 4 * Self.mostStacks { forgetUnused() }
-    descriptors = []
-    var counts: [UInt32: Int] = [:]
-    for stack in top {
-      let frames = stack.frames.prefix(Self.mostFrames).map {
-        $0.utf8.count > Self.longestFrame ? String($0.prefix(Self.longestFrame)) : $0
-      }
-      let known = index[frames] ?? UInt32(stacks.count)
-      if known == stacks.count {
-        stacks.append(frames)
-        index[frames] = known
-      }
-      counts[known, default: 0] += stack.count
-      if !stack.descriptors.isEmpty { descriptors.append((known, stack.descriptors)) }
+    (descriptors, descriptorStride) = ([], snapshot.stride)
+    // A half is for what is new. What earlier snapshots hold goes before that, the first, a baseline, at last.
+    if stacks.count + top.count > 4 * Self.mostStacks || bytes > most / 2 { forgetUnused() }
+    while bytes > most / 2, !snapshots.isEmpty {
+      if snapshots.count > 2 { thin() } else { snapshots.removeLast() }
+      forgetUnused()
     }
+    let room = min(most, bytes + most / 2) - 16 * top.count - 4 * top.reduce(0) { $0 + $1.descriptors.count }
+    isCut = false
+    var counts: [UInt32: Int] = [:]
+    var kept = 0
+    for stack in top {
+      guard let place = place(of: stack.frames, within: room) else {
+        isCut = true
+        continue
+      }
+      counts[place, default: 0] += stack.count
+      kept += stack.count
+      if !stack.descriptors.isEmpty { descriptors.append((place, stack.descriptors)) }
+    }
+    others = snapshot.total - kept
     let new = Snapshot(
       time: time, counts: counts.map { ($0.key, $0.value) }.sorted { $0.stack < $1.stack }, total: snapshot.total)
     if let last = snapshots.last, last.time >= time { snapshots.removeLast() }
     snapshots.append(new)
     if snapshots.count > Self.mostSnapshots { thin() }
+  }
+
+  /// The place of a stack, which is made if there is room.
+  private mutating func place(of frames: [String], within most: Int) -> UInt32? {
+    let frames = frames.prefix(Self.mostFrames).map {
+      $0.utf8.count > Self.longestFrame ? String($0.prefix(Self.longestFrame)) : $0
+    }
+    let known = frames.compactMap { textIndex[$0] }
+    if known.count == frames.count, let place = index[known] { return place }
+    // A text with its place in the table of all, a stack with its own; each twice, as dictionaries have room to spare.
+    let cost = 96 + 8 * frames.count + frames.reduce(0) { textIndex[$1] == nil ? $0 + 96 + $1.utf8.count : $0 }
+    if bytes + cost > most { return nil }
+    stackBytes += cost
+    let stack = frames.map { text in
+      if let place = textIndex[text] { return place }
+      textIndex[text] = UInt32(texts.count)
+      texts.append(text)
+      return UInt32(texts.count - 1)
+    }
+    index[stack] = UInt32(stacks.count)
+    stacks.append(stack)
+    return UInt32(stacks.count - 1)
+  }
+
+  private func frames(_ stack: UInt32) -> [String] { stacks[Int(stack)].map { texts[Int($0)] } }
+
+  /// What is kept of the last snapshot.
+  var last: ProfileSnapshot? {
+    guard let last = snapshots.last else { return nil }
+    let numbers = Dictionary(descriptors.map { ($0.stack, $0.numbers) }, uniquingKeysWith: +)
+    var snapshot = ProfileSnapshot(
+      name: name, isWitness: isWitness,
+      stacks: last.counts.sorted { $0.count > $1.count }.map {
+        StackCount(frames: frames($0.stack), count: $0.count, descriptors: numbers[$0.stack] ?? [])
+      })
+    (snapshot.others, snapshot.stride) = (others, descriptorStride)
+    return snapshot
   }
 
   /// Drops the snapshot without which the longest gap stays shortest: the first, a baseline, and the latest stay.
@@ -113,14 +182,9 @@ private struct Series: Sendable {
   private mutating func forgetUnused() {
     let used = Set(snapshots.flatMap { $0.counts.map(\.stack) }).sorted()
     var remap: [UInt32: UInt32] = [:]
-    var kept: [[String]] = []
-    index = [:]
-    for old in used {
-      remap[old] = UInt32(kept.count)
-      index[stacks[Int(old)]] = UInt32(kept.count)
-      kept.append(stacks[Int(old)])
-    }
-    stacks = kept
+    let old = used.map { frames($0) }
+    (texts, textIndex, stacks, index, stackBytes) = ([], [:], [], [:], 0)
+    for (frames, place) in zip(old, used) { remap[place] = self.place(of: frames, within: .max) }
     for place in snapshots.indices {
       snapshots[place].counts = snapshots[place].counts.compactMap { entry in
         remap[entry.stack].map { ($0, entry.count) }
@@ -175,13 +239,13 @@ extension Series {
   private func named(_ shares: [UInt32: Double], _ filter: FrameFilter) -> [Blame.Stack] {
     // A hundredth is within what the times of polls and snapshots differ by.
     shares.filter { $0.value >= 0.01 }.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(Self.mostNamed).map {
-      let (frames, own) = filter.named(stacks[Int($0.key)], in: name)
+      let (frames, own) = filter.named(frames($0.key), in: name)
       return Blame.Stack(frames: frames, own: own, share: min($0.value, 1))
     }
   }
 
   private func exact(_ leak: LeakMembers, _ filter: FrameFilter) -> Candidate {
-    let numbers = Set(survivors(of: leak).map(\.number))
+    let numbers = Set(survivors(of: leak).map(\.number).filter { $0 % descriptorStride == 0 })
     guard !numbers.isEmpty else { return misfit("nothing of it is open", score: 0) }
     var shares: [UInt32: Double] = [:]
     for (stack, held) in descriptors {

@@ -64,7 +64,7 @@ extension Daemon {
     teller.configuration = new.configuration
     book.policy = AlertPolicy(new.configuration.alerts)
     reports?.perSecond = new.configuration.reports.rate
-    reconsider(with: Treatments(new.configuration))
+    reconsider(with: Treatments(new.configuration, reading: reading))
     saveBook()
     if new.configuration.metrics.listen != listened {
       server.closeConfigured()
@@ -120,7 +120,8 @@ extension Daemon {
   private var statusReport: StatusReport {
     StatusReport(
       version: version, since: startedAt, watched: roster.watched.count, overview: overview, own: ownFigures,
-      alerts: book.firing, silences: book.activeSilences(at: moment), configurationFiles: loaded.files, problem: problem
+      alerts: book.firing, silences: book.activeSilences(at: moment), configurationFiles: loaded.files,
+      problem: problem
     )
   }
 

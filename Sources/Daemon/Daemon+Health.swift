@@ -4,6 +4,7 @@
 import Alerts
 import Descriptors
 import Linux
+import Parsing
 import Profiles
 import Watch
 
@@ -41,6 +42,7 @@ extension Daemon {
       let others = profiles.count == 1 ? "" : ", and \(profiles.count - 1) more"
       problems.append("cannot read the profile of \(example)\(others)")
     }
+    if let reason = reading.parser.problem { problems.append(reason) }
     return problems
   }
 

@@ -6,6 +6,7 @@ import Config
 import Descriptors
 import Detection
 import Linux
+import Parsing
 import Procfs
 import Systemd
 import Watch
@@ -39,6 +40,7 @@ package final class Daemon {
   let evidence: EvidenceStore
   let scribe = Scribe()
   let hooks: HookRunner
+  let reading: ProfileReading
   let boot = Host.boot
   let started = Instant.now
   let startedAt = WallClock.now
@@ -120,6 +122,7 @@ package final class Daemon {
       }
     }
     self.locks = locks
+    reading = ProfileReading(socket: paths.parserSocket)
     state = StateStore(folder: paths.state)
     evidence = EvidenceStore(folder: paths.evidence)
     func remembered<Value>(_ otherwise: Value, _ body: () throws(StateError) -> Value) -> Value {
@@ -136,7 +139,8 @@ package final class Daemon {
     let silences = remembered([]) { () throws(StateError) in try state.rememberedSilences() }
     let runs = remembered([]) { () throws(StateError) in try state.rememberedRuns() }
     roster = Roster(
-      Treatments(loaded.configuration), remembered: detectors, descriptors: Host.raiseDescriptorLimit())
+      Treatments(loaded.configuration, reading: reading), remembered: detectors,
+      descriptors: Host.raiseDescriptorLimit())
     book = AlertBook(AlertPolicy(loaded.configuration.alerts), seed: UInt32.random(in: .min ... .max))
     book.silences = silences
     teller = Teller(loaded.configuration, hooks: hooks)
@@ -370,6 +374,11 @@ extension Daemon {
     tell(inotify.observe(percent, roster.watched, in: procfs, &book, at: now))
     teller.takeHookNotes()
     takeOutcome()
+    if let reason = reading.parser.problem {
+      sayOnce(reason, about: "parser")
+    } else {
+      toldProblems.remove("parser")
+    }
     teller.retry(at: .now)
     // After it was told: who dies in between tells it twice, and does not keep it to himself.
     if book.revision != savedRevision {
@@ -408,7 +417,8 @@ extension Daemon {
       (who.isEmpty ? "nothing leaks" : "\(named) \(who.count == 1 ? "leaks" : "leak")")
       + (others == 0 ? "" : ", \(others) other \(others == 1 ? "alert" : "alerts")")
     let config = problem == nil ? "" : "; the new configuration is refused, the old one holds"
-    return "watching \(roster.watched.count) processes of \(units) units: \(what)\(config)"
+    let parser = reading.parser.problem.map { "; \($0)" } ?? ""
+    return "watching \(roster.watched.count) processes of \(units) units: \(what)\(config)\(parser)"
   }
 
   private func saveDetectors() {

@@ -25,6 +25,8 @@ package struct DaemonPaths: Sendable, Equatable {
   }
 
   package var socket: String { runtime + "/fdwatch.sock" }
+  /// Of the helper that reads foreign files, where systemd listens for it.
+  package var parserSocket: String { runtime + "/parse.sock" }
   package var reportSocket: String { runtime + "/report.sock" }
   /// Held by the daemon that uses the folder.
   static let lock = "/lock"

@@ -4,6 +4,8 @@
 import Alerts
 import Attribution
 import Config
+import Linux
+import Parsing
 import Profiles
 import Watch
 
@@ -18,7 +20,10 @@ package final class Treatment: Sendable {
   /// Looked at closely from the beginning, and not only where the count grows: who asks for much attention gets it.
   package var isCloseAlways: Bool { patience < 1 || !profiling.addresses.isEmpty || profiling.discover }
 
-  package init(_ rule: WatchRule?, in configuration: Configuration, units: UnitSettingsCache) {
+  package init(
+    _ rule: WatchRule?, in configuration: Configuration, reading: ProfileReading = ProfileReading(),
+    units: UnitSettingsCache
+  ) {
     interval = rule?.interval ?? configuration.interval
     patience =
       switch rule?.sensitivity ?? configuration.sensitivity {
@@ -37,7 +42,26 @@ package final class Treatment: Sendable {
     profiling.options.caFile = rule?.profileCA
     profiling.filter = FrameFilter(skipping: configuration.skipFrames + (rule?.skipFrames ?? []))
     profiling.units = units
+    (profiling.parser, profiling.retention) = (reading.parser, reading.retention)
     self.profiling = profiling
+  }
+}
+
+/// What reads profiles and how much of them is kept: the same for all, and under each configuration.
+package struct ProfileReading: Sendable {
+  package var parser: Parser
+  package var retention = ProfileRetention()
+
+  package init(parser: Parser = .forked) { self.parser = parser }
+
+  /// Under systemd a helper is started by a socket: this service has no right to become another user.
+  package init(socket: String) {
+    parser = Parser {
+      if Host.effectiveUser == 0, (try? Descriptor(path: socket)) != nil { return .socket(socket) }
+      if Host.effectiveUser != 0 || Host.canChangeUser { return .program("/proc/self/exe") }
+      return .none(
+        "profiles are not read, as fdwatch-parse.socket does not run: systemctl enable --now fdwatch-parse.socket")
+    }
   }
 }
 
@@ -48,11 +72,11 @@ package struct Treatments: Sendable {
   private let rules: [Treatment]
   package let asked: Set<ProcessFacts.Name>
 
-  package init(_ configuration: Configuration) {
+  package init(_ configuration: Configuration, reading: ProfileReading = ProfileReading()) {
     let units = UnitSettingsCache()
     self.configuration = configuration
-    ordinary = Treatment(nil, in: configuration, units: units)
-    rules = configuration.watch.map { Treatment($0, in: configuration, units: units) }
+    ordinary = Treatment(nil, in: configuration, reading: reading, units: units)
+    rules = configuration.watch.map { Treatment($0, in: configuration, reading: reading, units: units) }
     asked = configuration.factsAsked
   }
 

@@ -61,7 +61,6 @@ final class HTTPFetcher: Sendable {
   private enum Work: Sendable {
     case request(Job)
     case connected(UInt64, Result<CInt, ProfileError>)
-    case other(@Sendable () -> Void)
   }
 
   /// The C side, which one thread alone uses but for waking it.
@@ -102,13 +101,6 @@ final class HTTPFetcher: Sendable {
     enqueue(.request(Job(request: request, limit: limit, done: done)))
   }
 
-  /// Runs something else there that may take its time, such as reading a file.
-  func perform(_ work: @escaping @Sendable () -> Void) {
-    // Without libcurl there is no thread to wait for: files are read at once.
-    if problem.withLock({ $0 != nil }) { return work() }
-    enqueue(.other(work))
-  }
-
   private func enqueue(_ work: Work) {
     queue.withLock { $0.append(work) }
     unsafe fdwatch_http_wake(handle.pointer)
@@ -141,7 +133,6 @@ extension HTTPFetcher {
     mutating func turn() {
       for work in fetcher.takeWork() {
         switch work {
-        case .other(let body): body()
         case .request(let job): waiting.add(job, of: job.request.owner)
         case .connected(let tag, let result): connected(tag, result)
         }

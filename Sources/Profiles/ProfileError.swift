@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why there is no profile of a process.
 
+import Parsing
 import Pprof
 
 package enum ProfileError: Error, Equatable {
@@ -23,6 +24,8 @@ package enum ProfileError: Error, Equatable {
   case failed(source: String, reason: String)
   case unreadable(source: String, PprofError)
   case cannotOpen(file: String, reason: String)
+  /// The profile is there, and its reader is not, or gave up.
+  case notRead(source: String, ParserError)
 }
 
 extension ProfileError: CustomStringConvertible {
@@ -49,6 +52,7 @@ extension ProfileError: CustomStringConvertible {
     case .failed(let source, let reason): "\(source): \(reason)"
     case .unreadable(let source, let error): "\(source): \(error)"
     case .cannotOpen(let file, let reason): "\(file): \(reason)"
+    case .notRead(let source, let error): "\(source): \(error)"
     }
   }
 }

@@ -3,6 +3,7 @@
 
 import Descriptors
 import Linux
+import Parsing
 import Pprof
 import Synchronization
 
@@ -29,18 +30,19 @@ package struct ProfileSource: Sendable, Hashable {
 /// What is known of the process that is asked.
 package struct ProfiledProcess: Sendable {
   package var pid: Int32
+  package var key: ProcessKey
+  /// Whose requests and jobs are counted together. See ``FetchQueue``, ``Parser``.
+  package var owner: ProcessOwner
   package var user: UInt32
   package var open: Int
-  /// Whose requests are counted together: its service, or its user. See ``FetchQueue``.
-  package var owner: String
   /// Where it takes connections.
   package var listeners: Set<Listener> = []
   package var network = Network.reached
   /// What stands before its paths, for us: it may have mounts of its own.
   package var root: String { "/proc/\(pid)/root" }
 
-  package init(pid: Int32, user: UInt32, open: Int, owner: String? = nil) {
-    (self.pid, self.user, self.open, self.owner) = (pid, user, open, owner ?? "user \(user)")
+  package init(_ key: ProcessKey, owner: ProcessOwner, user: UInt32, open: Int) {
+    (pid, self.key, self.owner, self.user, self.open) = (key.pid, key, owner, user, open)
   }
 
   /// Whether we reach the ports of its network.
@@ -68,7 +70,10 @@ package struct ProfiledProcess: Sendable {
 package final class ProfileKeeper {
   private var sources: [Kept] = []
   private let discover: ProfileOptions?
-  private let reader: ProfileReader
+  private let limits: ProfileLimits
+  private let parser: Parser
+  /// Whether names of addresses are looked up: not where that has ended the helper.
+  private var withNames = true
   private let mailbox = Mailbox()
   private var probed: Set<Listener> = []
   /// Where the process takes connections, as it was last listed.
@@ -85,9 +90,6 @@ package final class ProfileKeeper {
   private var notes: [String] = []
   /// Witnesses that the process does not have.
   private var missing: Set<ProfileAddress> = []
-  /// The last profile that was read, as it came, unless those of other processes took its place.
-  package var lastBytes: [UInt8]? { KeptProfiles.shared[ObjectIdentifier(self)] }
-
   /// Descriptors that our own connections cost the process.
   package var ownConnections: Int { sources.count { $0.isConnectionKept } > 0 ? 1 : 0 }
 
@@ -103,12 +105,13 @@ package final class ProfileKeeper {
     /// What was last told of it, so that it is told once.
     var problem: ProfileError?
     var isTypeTold = false
+    var isCutTold = false
   }
 
   /// The answers, which come in on another thread.
   private final class Mailbox: Sendable {
     enum Letter: Sendable {
-      case read(ProfileSource, Result<ProfileReading?, ProfileError>)
+      case read(ProfileSource, Result<ProfileReading?, ProfileError>, cost: Duration)
       case index(ProfileSource, Result<[(name: String, count: Int)], ProfileError>)
       case probe(ProfileSource, isGoPprof: Bool)
     }
@@ -126,17 +129,15 @@ package final class ProfileKeeper {
   /// - Parameter discover: look for profiles among the process's own listening sockets, with these options.
   package init(
     _ sources: [ProfileSource], discover: ProfileOptions? = nil, limits: ProfileLimits = ProfileLimits(),
-    symbolizer: (any ProfileSymbolizer)? = nil
+    parser: Parser
   ) {
     self.sources = sources.map {
       // Goroutines are no descriptors, whoever names them.
       Kept(source: $0, isWitness: Self.witnesses.contains($0.address.profileName))
     }
     self.discover = discover
-    reader = ProfileReader(limits: limits, symbolizer: symbolizer)
+    (self.limits, self.parser) = (limits, parser)
   }
-
-  deinit { KeptProfiles.shared.drop(ObjectIdentifier(self)) }
 
   /// Why a profile that was promised could not be read when it was last asked for; `nil` if it could.
   package var problem: ProfileError? { sources.lazy.filter { !$0.isWitness }.compactMap(\.problem).first }
@@ -169,7 +170,10 @@ package final class ProfileKeeper {
     for letter in mailbox.takeAll() {
       isBusy = false
       switch letter {
-      case .read(let source, let result): snapshots += received(source, result, at: time)
+      case .read(let source, let result, let cost):
+        // What is costly to read is read the more rarely: a twentieth of the time at most.
+        nextRound = max(nextRound, time + cost * 20)
+        snapshots += received(source, result, at: time)
       case .index(let source, let result): received(source, result, process, at: time)
       case .probe(let source, let isGoPprof): probed(source, isGoPprof)
       }
@@ -299,43 +303,61 @@ package final class ProfileKeeper {
     let source = kept.source
     let name = source.address.profileName
     let isWitness = kept.isWitness
-    let (reader, mailbox) = (reader, mailbox)
-    if case .file(let path) = Self.reachable(source, process).place {
-      let owner = source.origin == .environment ? process.user : nil
+    let mailbox = mailbox
+    let reader = ProfileReader(limits: limits, parser: parser, process: process.key, withNames: withNames)
+    if case .file(let path) = source.address.place {
       let known = kept.file
-      HTTPFetcher.shared.perform {
-        mailbox.put(
-          .read(
-            source,
-            Result { () throws(ProfileError) in
-              try reader.readNewest(of: path, name: name, known: known, owner: owner)
-            }))
+      perform(for: process.owner, source) { () throws(ProfileError) in
+        try reader.readNewest(of: path, source.origin.trust, name: name, isWitness: isWitness, known: known)
       }
       return
     }
-    HTTPFetcher.shared.fetch(request(source, process), limit: reader.limits.compressedBytes) { result in
+    let (parser, owner) = (parser, process.owner)
+    HTTPFetcher.shared.fetch(request(source, process), limit: limits.compressedBytes) { result in
       if source.address.isIndex {
         mailbox.put(.index(source, result.checked(source).map { PprofIndex.profiles(in: $0.body) }))
         return
       }
-      let reading = result.checked(source).flatMap { answer in
-        Result { () throws(ProfileError) -> ProfileReading? in
+      switch result.checked(source) {
+      case .failure(let error): mailbox.put(.read(source, .failure(error), cost: .zero))
+      case .success(let answer):
+        let answered = Instant.now
+        Self.perform(parser, mailbox, for: owner, holding: answer.body.count, source) {
+          () throws(ProfileError) -> ProfileReading? in
           var reading = try reader.read(
-            answer.body, name: name, isWitness: isWitness, source: "\(source.address)", asked: answer.asked)
+            answer.body, name: name, isWitness: isWitness, source: "\(source.address)", asked: answer.asked,
+            answered: answered)
           reading.isConnectionKept = answer.isConnectionKept
           return reading
         }
       }
-      mailbox.put(.read(source, reading))
+    }
+  }
+
+  private func perform(
+    for owner: ProcessOwner, _ source: ProfileSource,
+    _ body: @escaping @Sendable () throws(ProfileError) -> ProfileReading?
+  ) {
+    Self.perform(parser, mailbox, for: owner, holding: 0, source, body)
+  }
+
+  /// Reads on a thread of the parser's.
+  private static func perform(
+    _ parser: Parser, _ mailbox: Mailbox, for owner: ProcessOwner, holding bytes: Int, _ source: ProfileSource,
+    _ body: @escaping @Sendable () throws(ProfileError) -> ProfileReading?
+  ) {
+    do throws(ParserError) {
+      try parser.perform(for: owner, holding: bytes) {
+        let began = Instant.now
+        let result = Result { () throws(ProfileError) in try body() }
+        mailbox.put(.read(source, result, cost: .now - began))
+      }
+    } catch {
+      mailbox.put(.read(source, .failure(.notRead(source: "\(source.address)", error)), cost: .zero))
     }
   }
 
   /// Paths that the process or its owner gave are those that it sees itself.
-  private static func reachable(_ source: ProfileSource, _ process: ProfiledProcess) -> ProfileAddress {
-    guard source.origin != .user, case .file(let glob) = source.address.place else { return source.address }
-    return ProfileAddress(.file(glob: process.root + glob))
-  }
-
   private func request(_ source: ProfileSource, _ process: ProfiledProcess) -> HTTPRequest {
     var destination = source.address.destination(of: process.pid)
     if case .unix(let path, _) = destination.place, source.origin != .user {
@@ -351,7 +373,7 @@ package final class ProfileKeeper {
       }
     }
     return HTTPRequest(
-      address: source.address, destination: destination, options: source.options, owner: process.owner)
+      address: source.address, destination: destination, options: source.options, owner: process.owner.name)
   }
 
   // MARK: Answers
@@ -369,10 +391,13 @@ package final class ProfileKeeper {
       guard let reading else { return [] }
       sources[index].file = reading.file
       sources[index].isConnectionKept = reading.isConnectionKept
-      KeptProfiles.shared.keep(reading.bytes, of: ObjectIdentifier(self))
       if let type = reading.countedType, !sources[index].isTypeTold {
         sources[index].isTypeTold = true
         notes.append("of the values in the profile \(reading.snapshot.name) \(type) is what is counted")
+      }
+      if reading.isCut, !sources[index].isCutTold {
+        sources[index].isCutTold = true
+        notes.append("the profile \(reading.snapshot.name) has too many addresses to look up: not all have their names")
       }
       return [(reading.snapshot, reading.taken)]
     }
@@ -421,6 +446,15 @@ package final class ProfileKeeper {
     }
     // It may have opened its sockets anew.
     if case .foreign = error { areListenersOld = true }
+    if case .notRead(_, let reason) = error {
+      // Whoever runs the daemon hears of it once, and not for each process.
+      if case .unavailable = reason {
+        (sources[index].notBefore, sources[index].isDue) = (time + .seconds(60), true)
+        return
+      }
+      // It may have been a name that did it.
+      if case .died = reason { withNames = false }
+    }
     sources[index].failures += 1
     sources[index].isConnectionKept = false
     sources[index].notBefore = time + min(.seconds(2) * (1 << min(sources[index].failures, 9)), .seconds(600))
@@ -439,9 +473,21 @@ extension ProfileError {
   /// The same problem, whatever figures it has.
   fileprivate func isLike(_ other: ProfileError) -> Bool {
     switch (self, other) {
-    case (.slow, .slow), (.unreadable, .unreadable), (.refused, .refused), (.failed, .failed): true
+    case (.slow, .slow), (.unreadable, .unreadable), (.refused, .refused), (.failed, .failed), (.notRead, .notRead):
+      true
     case (.foreign, .foreign): true
     default: self == other
+    }
+  }
+}
+
+extension ProfileSource.Origin {
+  /// Whose word a path is.
+  fileprivate var trust: FileTrust {
+    switch self {
+    case .user: .ours
+    case .unit: .unit
+    case .environment, .discovered: .process
     }
   }
 }

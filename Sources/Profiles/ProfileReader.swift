@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// From bytes to a snapshot: what runs on the fetcher's thread, away from the polls.
+// From bytes to a snapshot: by way of a helper, on a thread that may wait for it.
 
 import Descriptors
 import Linux
+import Parsing
 import Pprof
+import Procfs
 
 /// A profile that was read, or what was found instead.
 struct ProfileReading: Sendable {
   var snapshot: ProfileSnapshot
-  /// As it came, for who wants to keep it.
-  var bytes: [UInt8]
   /// Of all sample types, the one that was counted, where there was a choice.
   var countedType: String?
+  /// Not all addresses have their names.
+  var isCut = false
   var isConnectionKept = false
   /// When it was taken, as far as can be told.
   var taken: Instant
@@ -25,103 +27,146 @@ struct FileVersion: Sendable, Equatable {
   var state: Descriptor.FileState
 }
 
-/// What turns addresses of a process into frames.
-package protocol ProfileSymbolizer: Sendable {
-  func frames(of location: Profile.Location, in mappings: [Profile.Mapping]) -> [Profile.Frame]
-  /// Lets go of what it has open, after a profile: the next one has mostly the same addresses.
-  func close()
+/// Whose word it is that a file holds a profile.
+enum FileTrust: Sendable, Equatable {
+  /// Of whoever runs fdwatch: found as we find it, by a pattern if need be.
+  case ours
+  /// Of the process itself: found as it finds it, and its own.
+  case process
+  /// Of its unit: found as the process finds it, and its own or open to everybody.
+  case unit
 }
 
 struct ProfileReader: Sendable {
   var limits = ProfileLimits()
-  var symbolizer: (any ProfileSymbolizer)?
+  var parser: Parser
+  var process: ProcessKey
+  /// Look up names of addresses.
+  var withNames = true
 
   /// - Parameter asked: when; at some time since then it was taken.
   func read(
-    _ bytes: [UInt8], name: String, isWitness: Bool, source: String, asked: Instant
+    _ bytes: [UInt8], name: String, isWitness: Bool, source: String, asked: Instant, answered: Instant
   ) throws(ProfileError) -> ProfileReading {
-    let answered = Instant.now
-    do throws(PprofError) {
-      let profile = try Profile(decoding: bytes, limits: limits)
-      let index = profile.countIndex
-      defer { symbolizer?.close() }
-      let stacks = profile.stackCounts(index) { symbolizer?.frames(of: $0, in: profile.mappings) ?? [] }
-      let snapshot = ProfileSnapshot(
-        name: name, isWitness: isWitness,
-        stacks: stacks.map {
-          StackCount(
-            frames: $0.frames.withoutProfiler, count: Int(clamping: $0.count), descriptors: $0.descriptors)
-        })
+    let inputs = try inputs(source)
+    return try read(.bytes(bytes.count), bytes, nil, inputs, name: name, isWitness: isWitness, source: source) {
+      Self.taken($0, asked: asked, answered: answered)
+    }
+  }
+
+  private func inputs(_ source: String) throws(ProfileError) -> ProcessInputs {
+    do throws(ProcfsError) { return try ProcessInputs(process) } catch {
+      throw .cannotOpen(file: source, reason: "\(error)")
+    }
+  }
+
+  private func read(
+    _ subject: ParseJob.Subject, _ bytes: [UInt8], _ file: CInt?, _ inputs: borrowing ProcessInputs, name: String,
+    isWitness: Bool, source: String, taken: (Int64) -> Instant
+  ) throws(ProfileError) -> ProfileReading {
+    var request = ParseRequest(process, ParseJob(subject))
+    request.job.limits = limits
+    (request.bytes, request.withNames) = (bytes, withNames)
+    let answer: Result<ParseAnswer, ParseFailure>
+    do throws(ParserError) { answer = try parser.parse(request, about: inputs, file: file) } catch {
+      throw .notRead(source: source, error)
+    }
+    switch answer {
+    case .failure(.profile(let error)): throw .unreadable(source: source, error)
+    case .failure(.file(let errno)):
+      throw .cannotOpen(file: source, reason: SystemCallError("read", errno: errno).reason)
+    case .failure(.table): throw .notRead(source: source, .unintelligible)
+    case .success(let answer):
+      guard let profile = answer.profiles.first else { throw .notRead(source: source, .unintelligible) }
       return ProfileReading(
-        snapshot: snapshot, bytes: bytes,
-        countedType: profile.sampleTypes.count > 1 ? profile.sampleTypes[index].description : nil,
-        taken: Self.taken(profile, asked: asked, answered: answered))
-    } catch { throw .unreadable(source: source, error) }
+        snapshot: ProfileSnapshot(profile, name: name, isWitness: isWitness), countedType: answer.countedType,
+        isCut: answer.notes.contains(.budgetSpent), taken: taken(answer.timeNanos))
+    }
   }
 
   /// By the producer's own word, if it can be true; else halfway between question and answer. What is opened meanwhile
   /// would be a part of the leak that no stack accounts for.
-  private static func taken(_ profile: Profile, asked: Instant, answered: Instant) -> Instant {
-    let age = Timestamp.now - Timestamp(nanoseconds: profile.timeNanos)
-    if profile.timeNanos > 0, age >= .zero, age <= .now - asked { return .now - age }
+  private static func taken(_ timeNanos: Int64, asked: Instant, answered: Instant) -> Instant {
+    let age = Timestamp.now - Timestamp(nanoseconds: timeNanos)
+    if timeNanos > 0, age >= .zero, age <= .now - asked { return .now - age }
     return asked + (answered - asked) / 2
   }
 
-  /// The newest file of a glob that is whole. `nil` if it is the one that is `known`.
+  /// The newest file of a pattern that is whole. `nil` if it is the one that is `known`.
   ///
   /// A file that is half written is passed over for the one before it.
-  /// - Parameter owner: whose it must be, where it was not a person who named it.
   func readNewest(
-    of glob: String, name: String, known: FileVersion?, owner: UInt32?
+    of place: String, _ trust: FileTrust, name: String, isWitness: Bool, known: FileVersion?
   ) throws(ProfileError) -> ProfileReading? {
-    var failure = ProfileError.cannotOpen(file: glob, reason: "there is no such file")
-    for path in newest(of: glob) {
+    let inputs = try inputs(place)
+    if trust != .ours { return try read(place, trust, inputs, name: name, isWitness: isWitness, known: known) }
+    var failure = ProfileError.cannotOpen(file: place, reason: "there is no such file")
+    for path in try newest(of: place) {
       do throws(ProfileError) {
-        let (bytes, version) = try contents(of: path, unless: known, owner: owner)
-        guard let bytes else { return nil }
-        // As old as the file is.
-        let age = Timestamp.now - version.state.modified
-        let written = Instant.now - min(max(age, .zero), .seconds(365 * 86400))
-        var reading = try read(bytes, name: name, isWitness: false, source: path, asked: written)
-        reading.taken = written
-        reading.file = version
-        return reading
-      } catch {
-        failure = error
-      }
+        return try read(path, trust, inputs, name: name, isWitness: isWitness, known: known)
+      } catch { failure = error }
     }
     throw failure
   }
 
-  private func contents(
-    of path: String, unless known: FileVersion?, owner: UInt32?
-  ) throws(ProfileError) -> (bytes: [UInt8]?, version: FileVersion) {
+  private func read(
+    _ path: String, _ trust: FileTrust, _ inputs: borrowing ProcessInputs, name: String, isWitness: Bool,
+    known: FileVersion?
+  ) throws(ProfileError) -> ProfileReading? {
+    let handle = try handle(path, trust, inputs)
+    let version: FileVersion
+    let file: Descriptor
     do throws(SystemCallError) {
-      let file = try Descriptor(regularFile: path)
-      let version = FileVersion(path: path, state: try file.state())
-      if version == known { return (nil, version) }
-      if let owner, version.state.owner != owner {
+      version = FileVersion(path: path, state: try handle.state())
+      file = try handle.openingRegularFile()
+    } catch { throw .cannotOpen(file: path, reason: error.reason) }
+    if version == known { return nil }
+    if version.state.size > limits.compressedBytes { throw .tooLarge(source: path, most: limits.compressedBytes) }
+    // As old as the file is.
+    let age = Timestamp.now - version.state.modified
+    let written = Instant.now - min(max(age, .zero), .seconds(365 * 86400))
+    var reading = try read(
+      .file, [], file.number, inputs, name: name, isWitness: isWitness, source: path
+    ) { _ in written }
+    reading.file = version
+    return reading
+  }
+
+  private func handle(
+    _ path: String, _ trust: FileTrust, _ inputs: borrowing ProcessInputs
+  ) throws(ProfileError) -> Descriptor {
+    do throws(SystemCallError) {
+      if trust == .ours { return try Descriptor(path: path) }
+      let handle = try Descriptor(path: path, inRoot: inputs.root())
+      let found = try handle.identity()
+      guard found.owner == inputs.user || (trust == .unit && found.isReadableByAll) else {
         throw SystemCallError("open", errno: SystemCallError.notPermitted)
       }
-      return (try file.contents(limit: limits.compressedBytes), version)
+      return handle
     } catch {
-      if error.errno == SystemCallError.tooLarge { throw .tooLarge(source: path, most: limits.compressedBytes) }
       throw .cannotOpen(file: path, reason: error.reason)
     }
   }
 
-  private func newest(of glob: String) -> [String] {
-    let found = Glob.paths(glob).compactMap { path in
-      (try? Descriptor(path: path).state()).map { (path: path, modified: $0.modified) }
-    }
-    return found.sorted { $0.modified > $1.modified }.prefix(4).map(\.path)
+  private func newest(of pattern: String) throws(ProfileError) -> [String] {
+    if !Glob.isPattern(pattern) { return [pattern] }
+    do throws(Glob.Failure) {
+      let found = try Glob.paths(pattern).compactMap { path in
+        (try? Descriptor(path: path).state()).map { (path: path, modified: $0.modified) }
+      }
+      return found.sorted { $0.modified > $1.modified }.prefix(4).map(\.path)
+    } catch { throw .cannotOpen(file: pattern, reason: error.reason) }
   }
 }
 
-extension [String] {
-  /// Without what the profile itself adds: Go's `Add` where its `skip` was too small.
-  fileprivate var withoutProfiler: [String] {
-    let rest = drop { $0.hasPrefix("runtime/pprof.(*Profile).Add") || $0.hasPrefix("runtime/pprof.lostProfileEvent") }
-    return rest.isEmpty ? ["no stack"] : Array(rest)
+extension ProfileSnapshot {
+  init(_ profile: ParsedProfile, name: String, isWitness: Bool = false) {
+    self.init(
+      name: name, isWitness: isWitness,
+      stacks: profile.stacks.map {
+        StackCount(frames: $0.frames, count: $0.count, descriptors: $0.descriptors)
+      })
+    others = min(profile.others, 1 << 32)
+    stride = profile.stride
   }
 }

@@ -4,13 +4,17 @@
 import Descriptors
 import LeakTable
 import Linux
-import Pprof
+import Parsing
+import Procfs
 import Synchronization
 
 /// Reads the table of one process, if it has one: when it is found, and while something of the process looks like a leak.
 package final class TableKeeper {
-  private let pid: Int32
-  private let symbolizer: any ProfileSymbolizer
+  private let process: ProcessKey
+  private let owner: ProcessOwner
+  private let parser: Parser
+  /// Whether names of addresses are looked up: not where that has ended the helper.
+  private var withNames = true
   private let mailbox = Mailbox()
   /// Of the process: where tables are. A child that has just been forked may have its parent's, too.
   private var descriptors: [Int32] = []
@@ -22,19 +26,19 @@ package final class TableKeeper {
   private var nextRound = Duration.zero
   /// What the last reading took.
   private var cost = Duration.zero
-  private var problem: LeakTableError?
-  private var told: Set<String> = []
-  /// The largest of its profiles, as pprof has it, when it was last read.
-  package var lastBytes: [UInt8]? { largest.map { $0.profile.pprof($0.mappings).encoded() } }
-  private var largest: (profile: TableSnapshot.Profile, mappings: Mappings)?
+  /// It was told that a table is not read, and none has been since.
+  private var isProblemTold = false
+  private var told: Set<ParseAnswer.Note> = []
 
   private static let mostDescriptors = 4
 
   private final class Mailbox: Sendable {
-    let letters = Mutex<[(Int32, Result<TableReading, LeakTableError>)]>([])
+    let letters = Mutex<[(descriptor: Int32, result: Result<TableReading, TableProblem>, cost: Duration)]>([])
   }
 
-  package init(pid: Int32, symbolizer: any ProfileSymbolizer) { (self.pid, self.symbolizer) = (pid, symbolizer) }
+  package init(_ process: ProcessKey, owner: ProcessOwner, parser: Parser) {
+    (self.process, self.owner, self.parser) = (process, owner, parser)
+  }
 
   package var isIdle: Bool { descriptors.isEmpty && !isBusy }
 
@@ -61,14 +65,16 @@ package final class TableKeeper {
       defer { letters = [] }
       return letters
     }
-    for (descriptor, result) in letters {
+    for (descriptor, result, cost) in letters {
       isBusy = false
+      self.cost = cost
+      // What is costly to read is so whether or not anything comes of it.
+      nextRound = max(nextRound, time + cost * 20)
       switch result {
       case .success(let reading):
-        (problem, cost) = (nil, reading.cost)
+        isProblemTold = false
         snapshots += reading.snapshots.map { ($0, reading.taken) }
-        largest = reading.largest ?? largest
-        notes += reading.notes.filter { told.insert($0).inserted }
+        notes += reading.notes.filter { told.insert($0).inserted }.sorted { $0.rawValue < $1.rawValue }.map(\.inWords)
       case .failure(let error): failed(descriptor, error, &notes)
       }
     }
@@ -96,93 +102,104 @@ package final class TableKeeper {
     (isDue, isBusy) = (false, true)
     // The last one: a table that was made anew stands behind what is left of an old one.
     let descriptor = descriptors[descriptors.count - 1]
-    let (pid, ownPid, symbolizer, mailbox) = (pid, ownPid, symbolizer, mailbox)
-    HTTPFetcher.shared.perform {
-      let result = Result { () throws(LeakTableError) in
-        try TableReading(of: pid, descriptor, ownedBy: ownPid, symbolizer)
+    let (process, ownPid, parser, withNames, mailbox) = (process, ownPid, parser, withNames, mailbox)
+    do throws(ParserError) {
+      try parser.perform(for: owner) {
+        let began = Instant.now
+        let result = Result { () throws(TableProblem) in
+          try TableReading(of: process, descriptor, ownedBy: ownPid, parser, withNames: withNames)
+        }
+        mailbox.letters.withLock { $0.append((descriptor, result, .now - began)) }
       }
-      mailbox.letters.withLock { $0.append((descriptor, result)) }
+    } catch {
+      mailbox.letters.withLock { $0.append((descriptor, .failure(.parser(error)), .zero)) }
     }
   }
 
-  private func failed(_ descriptor: Int32, _ error: LeakTableError, _ notes: inout [String]) {
+  private func failed(_ descriptor: Int32, _ error: TableProblem, _ notes: inout [String]) {
     switch error {
-    case .gone, .belongs:
+    case .table(.gone), .table(.belongs):
       // Its parent's is of no use to us, and will be closed.
       descriptors.removeAll { $0 == descriptor }
       isDue = !descriptors.isEmpty
     // It may be about to be made.
-    case .hasNoMagic: break
+    case .table(.hasNoMagic): break
+    // A set-user-ID program may have it of whoever started it.
+    case .isForeign: descriptors = []
+    // Whoever runs the daemon hears of it once, and not for each process.
+    case .parser(.unavailable), .parser(.busy): break
     default:
-      if error != problem { notes.append("the table of its profiles (descriptor \(descriptor)) is not read: \(error)") }
-      problem = error
+      if case .parser(.died) = error { withNames = false }
+      // However its text changes: whoever writes the table may write it anew each second.
+      if !isProblemTold {
+        notes.append("the table of its profiles (descriptor \(descriptor)) is not read: \(error)")
+      }
+      isProblemTold = true
+    }
+  }
+}
+
+/// Why a table was not read.
+enum TableProblem: Error, Equatable, CustomStringConvertible {
+  case table(LeakTableError)
+  case parser(ParserError)
+  /// The process was given rights that whoever started it has not.
+  case isForeign
+
+  var description: String {
+    switch self {
+    case .table(let error): "\(error)"
+    case .parser(let error): "\(error)"
+    case .isForeign: "the process does not speak for itself"
     }
   }
 }
 
 /// What a table held when it was read.
 struct TableReading: Sendable {
-  var snapshots: [ProfileSnapshot] = []
+  var snapshots: [ProfileSnapshot]
   var taken: Instant
-  var cost = Duration.zero
-  /// Of its profiles the one that holds most, should somebody want to save it.
-  var largest: (profile: TableSnapshot.Profile, mappings: Mappings)?
-  var notes: [String] = []
+  var notes: Set<ParseAnswer.Note>
 
+  /// On a thread that may wait.
   init(
-    of pid: Int32, _ descriptor: Int32, ownedBy ownPid: UInt32, _ symbolizer: any ProfileSymbolizer
-  ) throws(LeakTableError) {
-    let table = try SharedTable(pid: pid, descriptor: descriptor)
+    of process: ProcessKey, _ descriptor: Int32, ownedBy ownPid: UInt32, _ parser: Parser, withNames: Bool
+  ) throws(TableProblem) {
+    let inputs = try Self.inputs(process)
+    if !inputs.speaksForItself { throw .isForeign }
+    let table: SharedTable
+    do throws(LeakTableError) { table = try SharedTable(pid: process.pid, descriptor: descriptor) } catch {
+      throw .table(error)
+    }
+    var request = ParseRequest(process, ParseJob(.table(ownPid)))
+    request.withNames = withNames
     let began = Instant.now
-    let snapshot = try table.snapshot(ownedBy: ownPid)
-    taken = began + (Instant.now - began) / 2
-    let mappings = try Mappings(of: pid)
-    var names: [UInt64: [String]] = [:]
-    defer { symbolizer.close() }
-    for profile in snapshot.profiles where !profile.groups.isEmpty {
-      snapshots.append(
-        ProfileSnapshot(name: profile.name, stacks: Self.stacks(of: profile, mappings, symbolizer, &names)))
+    let answer: Result<ParseAnswer, ParseFailure>
+    do throws(ParserError) { answer = try parser.parse(request, about: inputs, file: table.number) } catch {
+      throw .parser(error)
     }
-    largest = snapshot.profiles.max { $0.entries < $1.entries }.map { ($0, mappings) }
-    // An empty profile is a baseline, too.
-    snapshots += snapshot.profiles.filter(\.groups.isEmpty).map { ProfileSnapshot(name: $0.name, stacks: []) }
-    for profile in snapshot.profiles where profile.lostValues > 0 {
-      notes.append("its table is full: not all that is in the profile \(profile.name) is recorded")
+    switch answer {
+    case .failure(.table(let error)): throw .table(error)
+    case .failure: throw .parser(.unintelligible)
+    case .success(let answer):
+      snapshots = answer.profiles.map { ProfileSnapshot($0, name: $0.name) }
+      notes = answer.notes
+      // It was read first, and its names were looked up then.
+      taken = began
     }
-    if snapshot.lostStacks > 0 { notes.append("its table is full: not all stacks are recorded") }
-    cost = Instant.now - began
+  }
+
+  private static func inputs(_ process: ProcessKey) throws(TableProblem) -> ProcessInputs {
+    do throws(ProcfsError) { return try ProcessInputs(process) } catch { throw .table(.gone) }
   }
 }
 
-extension TableReading {
-  /// With their names; stacks of the same names are one.
-  private static func stacks(
-    of profile: TableSnapshot.Profile, _ mappings: Mappings, _ symbolizer: any ProfileSymbolizer,
-    _ names: inout [UInt64: [String]]
-  ) -> [StackCount] {
-    var found: [[String]: (count: Int, descriptors: [Int32])] = [:]
-    for group in profile.groups {
-      var frames: [String] = []
-      for address in group.stack {
-        if names[address] == nil {
-          let location = Profile.Location(address: address, frames: [])
-          names[address] = Profile.words(location) { symbolizer.frames(of: $0, in: mappings.all) }
-        }
-        frames += names[address] ?? []
-      }
-      let own = frames.withoutLibrary
-      found[own, default: (0, [])].count += group.count
-      found[own]?.descriptors += group.descriptors
+extension ParseAnswer.Note {
+  fileprivate var inWords: String {
+    switch self {
+    case .budgetSpent: "its table has too many addresses to look up: not all have their names"
+    case .stacksLost: "its table is full: not all stacks are recorded"
+    case .valuesLost: "its table is full: not all that is in its profiles is recorded"
     }
-    return found.map { StackCount(frames: $0.key, count: $0.value.count, descriptors: $0.value.descriptors) }
-      .sorted { ($0.count, $1.frames.first ?? "") > ($1.count, $0.frames.first ?? "") }
-  }
-}
-
-extension [String] {
-  /// Without the library's own frames, where a program is built without optimization.
-  fileprivate var withoutLibrary: [String] {
-    let rest = drop { $0.hasPrefix("leakprofile_") || $0.hasPrefix("LeakProfile.") || $0.contains(" of LeakProfile.") }
-    return rest.isEmpty ? ["no stack"] : Array(rest)
   }
 }

@@ -2,10 +2,11 @@
 // Where the profiles of watched processes are: what whoever runs fdwatch says, and what their owners say.
 
 import Attribution
+import Linux
+import Parsing
 import Pprof
 import Procfs
 import Profiles
-import Symbols
 import Synchronization
 import Systemd
 
@@ -24,6 +25,10 @@ package struct Profiling: Sendable {
   package var units = UnitSettingsCache()
   /// Read the table that a process keeps by LeakProfile. It is not asked for it.
   package var readsTables = true
+  /// What reads profiles and tables.
+  package var parser = Parser.forked
+  /// What is kept of profiles, of all processes together.
+  package var retention = ProfileRetention()
 
   package init() {}
 
@@ -41,7 +46,13 @@ package struct Profiling: Sendable {
   /// Whether the owner of a process has named a profile, or asked to look for one.
   package func isNamed(by process: borrowing ProcessDirectory, unit: String?) -> Bool {
     if let unit = unit.map({ units.settings(of: $0) }), !unit.profiles.isEmpty || unit.discover { return true }
-    return process.environment(Self.variable) != nil
+    return Self.environment(of: process) != nil
+  }
+
+  /// What the environment of a process names, where it is its own: a set-user-ID program has that of a stranger.
+  private static func environment(of process: borrowing ProcessDirectory) -> String? {
+    guard let text = process.environment(variable), process.speaksForItself else { return nil }
+    return text
   }
 
   /// - Parameter notes: what is wrong with what the owner wrote.
@@ -52,6 +63,10 @@ package struct Profiling: Sendable {
     func add(_ text: String, _ options: ProfileOptions, _ origin: ProfileSource.Origin) {
       do {
         let address = try ProfileAddress(parsing: text, pid: identity.pid)
+        if origin != .user, case .file(let path) = address.place, Glob.isPattern(path) {
+          throw ProfileError.unknownSource(
+            text, reason: "a pattern is for those who run fdwatch; an owner names one file exactly")
+        }
         sources.append(ProfileSource(address, options: options, origin: origin))
       } catch {
         notes.append("\(error)")
@@ -63,33 +78,19 @@ package struct Profiling: Sendable {
       let unit = Unit.name(of: identity.pid).map { units.settings(of: $0) }
       for text in unit?.profiles ?? [] { add(text, unit.map { ProfileOptions($0) } ?? options, .unit) }
       if unit?.discover == true { discover = true }
-      if sources.isEmpty, let text = process.environment(Self.variable) { add(text, options, .environment) }
+      if sources.isEmpty, let text = Self.environment(of: process) { add(text, options, .environment) }
     }
     if sources.isEmpty, !discover { return nil }
     return ProfileKeeper(
-      sources, discover: discover ? options : nil, limits: limits,
-      symbolizer: Symbolizer(pid: identity.pid))
+      sources, discover: discover ? options : nil, limits: limits, parser: parser)
   }
 }
-
-extension Profiling {
-  /// Whose requests are counted together: those of a service, or of a user.
-  ///
-  /// A user starts services and sessions of its own, as many as it likes: they are all its.
-  static func owner(of process: ProcessIdentity) -> String {
-    guard let unit = Unit.name(of: process.pid), unit.hasSuffix(".service"), !unit.hasPrefix("user@") else {
-      return "user \(process.user)"
-    }
-    return unit
-  }
 
   /// What reads its table, should it have one.
-  func tables(of pid: Int32) -> TableKeeper? {
-    readsTables ? TableKeeper(pid: pid, symbolizer: Symbolizer(pid: pid)) : nil
+  func tables(of process: ProcessKey, _ owner: ProcessOwner) -> TableKeeper? {
+    readsTables ? TableKeeper(process, owner: owner, parser: parser) : nil
   }
 }
-
-extension Symbolizer: ProfileSymbolizer {}
 
 extension ProfileOptions {
   fileprivate init(_ unit: UnitSettings) {

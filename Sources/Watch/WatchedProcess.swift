@@ -5,8 +5,11 @@ import Attribution
 import Descriptors
 import Detection
 import Linux
+import Parsing
+import Pprof
 import Procfs
 import Profiles
+import Systemd
 
 /// One watched process: its directory, what is known of its table, when to look at it, and what is believed of it.
 package final class WatchedProcess {
@@ -20,14 +23,16 @@ package final class WatchedProcess {
   private var analysis: Analysis
   private var profiles: ProfileKeeper?
   private let tables: TableKeeper?
+  private let owner: ProcessOwner
+  private let retention: ProfileRetention
   /// Profiles that came in where no poll was due.
   private var snapshots: [(snapshot: ProfileSnapshot, taken: Instant)] = []
-  /// Whose requests for profiles are counted together.
-  private var profileOwner: String?
   /// Where it takes connections, once that is known and as long as it matters.
   private var listeners: Set<Listener>?
   /// Sentences for a person, about profiles.
   private var notes: [String] = []
+  private var noteLimit = NoteLimit()
+  private var isCutTold = false
   /// At most ``limitsPause`` old: to read them takes ten times as long as to count.
   package private(set) var limits: Limits
   private var nextLimits = Duration.zero
@@ -63,7 +68,9 @@ package final class WatchedProcess {
     var notes: [String] = []
     profiles = profiling.keeper(of: directory, identity, notes: &notes)
     self.notes = notes
-    tables = profiling.tables(of: identity.pid)
+    let owner = ProcessOwner(user: identity.user, unit: Unit.name(of: identity.pid))
+    tables = profiling.tables(of: ProcessKey(pid: identity.pid, startTime: identity.startTime), owner)
+    (self.owner, retention) = (owner, profiling.retention)
     self.directory = directory
     // Processes that were found together are not all verified at the same time.
     schedule = Schedule(
@@ -110,7 +117,7 @@ package final class WatchedProcess {
   /// What is to be told about its profiles, each sentence once.
   package func takeNotes() -> [String] {
     defer { notes = [] }
-    return notes
+    return notes.compactMap { noteLimit.take($0) }
   }
 
   /// Open descriptors that are our own doing: a connection by which it is asked for profiles.
@@ -122,8 +129,10 @@ package final class WatchedProcess {
   /// Whether it has profiles that it is asked for.
   package var hasProfiles: Bool { profiles != nil }
 
-  /// The last profile that it gave, as it came.
-  package var lastProfile: [UInt8]? { profiles?.lastBytes ?? tables?.lastBytes }
+  /// The profile that it gave last, in pprof's format: what is kept of it.
+  package var lastProfile: [UInt8]? { analysis.lastProfile.map { Profile($0).encoded() } }
+
+  deinit { retention.forget(identity.pid, of: owner) }
 
   /// Looks at the process and asks the detector.
   ///
@@ -151,10 +160,23 @@ package final class WatchedProcess {
         return snapshot
       }
       snapshots = []
-      return (poll, analysis.observe(poll))
+      return (poll, observe(poll))
     } catch .denied(let file, let missing) {
       throw directory.explainDenial(.denied(file: file, missing: missing))
     }
+  }
+
+  private func observe(_ poll: Poll) -> [DetectionEvent] {
+    if poll.profiles.isEmpty { return analysis.observe(poll) }
+    analysis.profileBytes = retention.allowance(for: identity.pid, of: owner)
+    defer {
+      retention.note(analysis.keptProfileBytes, of: identity.pid, owner)
+      if analysis.isProfileCut, !isCutTold {
+        isCutTold = true
+        notes.append("not all stacks of its profiles are kept: those of \(owner) have used up their share of memory")
+      }
+    }
+    return analysis.observe(poll)
   }
 
   private func readTables(at time: Duration) {
@@ -166,9 +188,8 @@ package final class WatchedProcess {
 
   private func askForProfiles(at time: Duration) {
     guard let profiles, !profiles.isIdle else { return }
-    let owner = profileOwner ?? Profiling.owner(of: identity)
-    profileOwner = owner
-    var process = ProfiledProcess(pid: identity.pid, user: identity.user, open: count, owner: owner)
+    var process = ProfiledProcess(
+      ProcessKey(pid: identity.pid, startTime: identity.startTime), owner: owner, user: identity.user, open: count)
     if profiles.needsListeners {
       // The first census, or a later reading of the socket tables, has yet to tell.
       guard let listeners else { return }

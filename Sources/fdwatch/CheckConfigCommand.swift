@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Config
+import Daemon
 import Descriptors
 import Linux
 
@@ -35,9 +36,21 @@ struct CheckConfigCommand: ParsableCommand {
     if file.isEmpty, Host.environment("MAINPID") == nil { loaded.problems += loaded.hookMistakes(root: files.root) }
     // As a compiler prints them: editors find the place by it.
     for problem in loaded.problems { emit("\(problem)") }
+    if file.isEmpty, files.root.isEmpty, let problem = Self.parserProblem { emit("warning: \(problem)") }
     if loaded.isValid { emit("ok: \(Self.summary(of: loaded))") }
     try Output.check()
     if !loaded.isValid { throw ExitCode(1) }
+  }
+
+  /// A daemon that systemd runs reads profiles by a helper that systemd starts.
+  private static var parserProblem: String? {
+    let paths = DaemonPaths()
+    // Its own socket is there, and the other is not.
+    guard (try? Descriptor(path: paths.socket)) != nil, (try? Descriptor(path: "/run/systemd/system")) != nil,
+      (try? Descriptor(path: paths.parserSocket)) == nil
+    else { return nil }
+    return
+      "the daemon reads no profiles, as fdwatch-parse.socket does not run: systemctl enable --now fdwatch-parse.socket"
   }
 
   private static func summary(of loaded: LoadedConfiguration) -> String {

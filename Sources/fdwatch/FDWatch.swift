@@ -38,7 +38,7 @@ struct FDWatch: ParsableCommand {
     subcommands: [
       WatchCommand.self, RecordCommand.self, ReplayCommand.self, DaemonCommand.self, StatusCommand.self,
       AlertsCommand.self, ExplainCommand.self, SilenceCommand.self, TestAlertCommand.self, CheckCommand.self,
-      ConfigCommand.self, CheckConfigCommand.self, ReportCommand.self,
+      ConfigCommand.self, CheckConfigCommand.self, ReportCommand.self, ParseCommand.self,
     ],
     defaultSubcommand: WatchCommand.self
   )

@@ -4,9 +4,22 @@
 import Descriptors
 import Foundation
 import Linux
+import Parsing
 import Pprof
 import Profiles
 import TestSupport
+
+/// One for all suites: a helper serves one process, and here all is read of one.
+let helper = Parser.built()
+
+extension ProfiledProcess {
+  /// - Parameter owner: a service.
+  init(living pid: Int32, user: UInt32, owner: String? = nil) throws {
+    self.init(
+      try ProcessKey(living: pid), owner: ProcessOwner(user: user, unit: owner.map { "\($0).service" }), user: user,
+      open: 50)
+  }
+}
 
 /// A keeper, ticked as by a watch until something comes of it.
 final class Asking {
@@ -14,16 +27,19 @@ final class Asking {
   private(set) var snapshots: [ProfileSnapshot] = []
   private(set) var notes: [String] = []
   private(set) var time = Duration.zero
-  var process = ProfiledProcess(pid: getpid(), user: getuid(), open: 50)
+  var process: ProfiledProcess
 
-  init(_ keeper: ProfileKeeper) { self.keeper = keeper }
+  init(_ keeper: ProfileKeeper) throws {
+    self.keeper = keeper
+    process = try ProfiledProcess(living: getpid(), user: getuid())
+  }
 
   convenience init(
     _ url: String, origin: ProfileSource.Origin = .user, options: ProfileOptions = .impatient,
     limits: ProfileLimits = ProfileLimits()
   ) throws {
     let source = ProfileSource(try ProfileAddress(parsing: url, pid: getpid()), options: options, origin: origin)
-    self.init(ProfileKeeper([source], limits: limits))
+    try self.init(ProfileKeeper([source], limits: limits, parser: helper))
   }
 
   /// Time goes by at ten times its pace.

@@ -64,7 +64,7 @@ import Testing
 @Suite struct `Servers of many owners` {
   private func asking(_ url: String, owner: String) throws -> Asking {
     let asking = try Asking(url, options: ProfileOptions())
-    asking.process = ProfiledProcess(pid: getpid(), user: getuid(), open: 50, owner: owner)
+    asking.process = try ProfiledProcess(living: getpid(), user: getuid(), owner: owner)
     return asking
   }
 
@@ -109,7 +109,7 @@ import Testing
       options.whole = .seconds(30)
       let askings = try (0..<30).map { index in
         let asking = try Asking(server.url + "?\(index)", options: options)
-        asking.process = ProfiledProcess(pid: getpid(), user: getuid(), open: 50, owner: "owner \(index)")
+        asking.process = try ProfiledProcess(living: getpid(), user: getuid(), owner: "owner \(index)")
         return asking
       }
       var most = 0

@@ -50,7 +50,7 @@ private final class Neighbour {
   /// What comes of its environment naming `url`.
   func asked(_ url: String, _ listeners: Set<Listener>) throws -> Asking {
     let asking = try Asking(url, origin: .environment)
-    asking.process = ProfiledProcess(pid: process.pid, user: nobody, open: 50)
+    asking.process = try ProfiledProcess(living: process.pid, user: nobody)
     asking.process.listeners = listeners
     try asking.run { !$0.snapshots.isEmpty || !$0.notes.isEmpty }
     return asking

@@ -124,11 +124,6 @@ ssize_t fdwatch_receive_packet(int socket, void *bytes, size_t size, int *descri
 /// Has the other end's hanging up end this process (SIGIO by O_ASYNC: fcntl(2) is variadic), or no longer.
 int fdwatch_end_on_hangup(int socket, int on);
 
-/// Copies records of `words` words whose first one changes whenever the others do, so that each copy is of one moment.
-/// Only those are copied whose first word is another than in the copy. One that does not hold still becomes 0. Returns
-/// how many were copied.
-size_t fdwatch_copy_records(const void *memory, uint64_t *copy, size_t count, size_t words);
-
 /// openat2(2) below a directory that is taken for the root, through no magic link: glibc has no wrapper. The descriptor,
 /// or -1 with errno.
 int fdwatch_openat2(int root, const char *path, int flags);
