@@ -86,6 +86,7 @@ package struct Profiling: Sendable {
   }
 }
 
+extension Profiling {
   /// What reads its table, should it have one.
   func tables(of process: ProcessKey, _ owner: ProcessOwner) -> TableKeeper? {
     readsTables ? TableKeeper(process, owner: owner, parser: parser) : nil

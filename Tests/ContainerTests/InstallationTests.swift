@@ -15,7 +15,7 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     let units = try container.output(of: "systemctl", "list-unit-files", "--no-legend")
     try container.install(try DebianPackage())
 
-    for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket"] {
+    for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket", "fdwatch-parse.socket"] {
       #expect(try container.output(of: "systemctl", "is-enabled", unit) == "enabled\n", "\(unit)")
     }
     #expect(try container.output(of: "fdwatch", "--version").hasPrefix("0."))
@@ -52,7 +52,7 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     try container.install(try DebianPackage(revision: 2))
     #expect(try container.output(of: "dpkg-query", "-W", "-f", "${Version}", "fdwatch").hasSuffix("-2"))
     // Its sockets were disabled with it.
-    for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket"] {
+    for unit in ["fdwatch.service", "fdwatch.socket", "fdwatch-report.socket", "fdwatch-parse.socket"] {
       #expect(try container.run(["systemctl", "is-enabled", unit]).output == "disabled\n", "\(unit)")
     }
     #expect(try container.run(["systemctl", "is-active", "fdwatch.service"]).output != "active\n")

@@ -43,24 +43,6 @@ import Testing
   }
 }
 
-@Suite struct `Profiles that are kept` {
-  private final class Owner {}
-
-  @Test func `have one budget, and the largest goes first`() {
-    let kept = KeptProfiles(budget: 100)
-    let (large, small, other) = (Owner(), Owner(), Owner())
-    kept.keep([UInt8](repeating: 1, count: 5000), of: ObjectIdentifier(large))
-    #expect(kept[ObjectIdentifier(large)]?.count == 5000, "a single one may be of any size")
-    kept.keep([2], of: ObjectIdentifier(small))
-    #expect(kept[ObjectIdentifier(large)] == nil && kept[ObjectIdentifier(small)] == [2])
-    kept.keep([UInt8](repeating: 3, count: 99), of: ObjectIdentifier(other))
-    kept.keep([4, 4], of: ObjectIdentifier(small))
-    #expect(kept[ObjectIdentifier(other)] == nil && kept[ObjectIdentifier(small)] == [4, 4])
-    kept.drop(ObjectIdentifier(small))
-    #expect(kept[ObjectIdentifier(small)] == nil)
-  }
-}
-
 @Suite struct `Servers of many owners` {
   private func asking(_ url: String, owner: String) throws -> Asking {
     let asking = try Asking(url, options: ProfileOptions())
