@@ -29,9 +29,10 @@ package final class Parser: Sendable {
   private static let stuck = Duration.seconds(20)
   /// With those that are stuck. `TasksMax=` of the unit is 64.
   private static let mostThreads = 24
-  /// Bytes that wait to be read: of one owner one profile of the largest size, of all two.
-  private static let mostBytesOfOwner = 16 << 20
-  private static let mostBytes = 32 << 20
+  /// Bytes that wait to be read: of one owner so many, or one profile of any size. Together with those that are being
+  /// fetched, 16 MiB, they leave a third of the unit's `MemoryMax=64M` to all else.
+  private static let mostBytesOfOwner = 8 << 20
+  private static let mostBytes = 24 << 20
   private static let mostWaitingOfOwner = 64
   /// Helpers, at work and idle: `MaxConnections=` of the socket is 16.
   private static let mostConnections = 12

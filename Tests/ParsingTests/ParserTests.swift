@@ -45,7 +45,7 @@ import Testing
     #expect(throws: ParserError.busy) { try parser.perform(for: one, holding: 10 << 20) {} }
     // What is none of the first one's is taken all the same.
     let served = DispatchSemaphore(value: 0)
-    try parser.perform(for: other, holding: 16 << 20) { served.signal() }
+    try parser.perform(for: other, holding: 14 << 20) { served.signal() }
     served.wait()
     gate.signal()
   }
