@@ -33,10 +33,23 @@ package struct AlertProcess: Sendable, Hashable, Codable {
   package var user: String
   /// The systemd unit that it belongs to.
   package var unit: String?
+  /// Whose session or own service manager it runs in, if any.
+  package var sessionUser: String?
 
-  package init(pid: Int32, startTime: UInt64, command: String, executable: String?, user: String, unit: String?) {
+  package init(
+    pid: Int32, startTime: UInt64, command: String, executable: String?, user: String, unit: String?,
+    sessionUser: String? = nil
+  ) {
     (self.pid, self.startTime, self.command) = (pid, startTime, command)
-    (self.executable, self.user, self.unit) = (executable, user, unit)
+    (self.executable, self.user, self.unit, self.sessionUser) = (executable, user, unit, sessionUser)
+  }
+
+  /// Whose budget its alerts come out of. It must not be something that an unprivileged user can have more of at will:
+  /// processes, names, sessions and units of a user's own manager all belong to that user. In a unit that serves several
+  /// users, as `cron.service` does, each of them has an account.
+  package var account: String {
+    if let sessionUser { return "user \(sessionUser)" }
+    return unit.map { "\($0) (\(user))" } ?? "user \(user)"
   }
 
   /// Whatever it executes by now.
@@ -68,6 +81,10 @@ package struct Alert: Sendable, Equatable, Codable {
   package var firstSeen: Double
   /// Whose it is: a unit, or nobody's.
   package var unit: String?
+  /// Whose budget it comes out of: see ``AlertProcess/account``.
+  package var account = ""
+  /// How often it came back, where some of that was not told.
+  package var returns = 0
   /// One sentence for an alert without findings: of a limit, of a report.
   package var text: String?
   /// The processes that it concerns now, the most urgent first. After the end: those that it concerned last.
@@ -126,6 +143,9 @@ extension Alert {
     }
   }
 
+  /// Whom a summary counts it for: its unit, or the user who may start as many as he likes.
+  var payer: String { account.hasPrefix("user ") ? account : unit ?? account }
+
   mutating func addEvidence(_ text: String, of pid: Int32) {
     guard let index = members.firstIndex(where: { $0.process.pid == pid }) else { return }
     members[index].finding.evidence.append(text)
@@ -171,7 +191,7 @@ package struct AlertEvent: Sendable, Equatable {
   /// How it ended, if it did.
   package var resolution: Resolution?
   /// Alerts that are not told one by one, since there are too many: this one stands for all of them.
-  package var summary: StormSummary?
+  package var summary: AlertSummary?
 
   package init(_ word: AlertWord, _ alert: Alert, resolution: Resolution? = nil) {
     (self.word, self.alert, self.resolution) = (word, alert, resolution)
@@ -189,16 +209,47 @@ package struct AlertEvent: Sendable, Equatable {
   }
 }
 
-/// What was not told one by one.
-package struct StormSummary: Sendable, Equatable {
-  package var events: Int
-  /// The units concerned, at most a few, and how many there are.
-  package var units: [String]
+/// Many alerts in one entry.
+package struct AlertSummary: Sendable, Equatable {
+  package enum Reason: Sendable {
+    /// They exceed what may be written in a minute; each follows in its turn.
+    case heldBack
+    /// A silence of them is over.
+    case silenceEnded
+  }
+
+  package struct Item: Sendable, Equatable {
+    package var id: String
+    package var headline: String
+  }
+
+  /// How many of the alerts are of one unit or user.
+  package struct Share: Sendable, Equatable {
+    package var name: String
+    package var count: Int
+  }
+
+  package var reason: Reason
+  /// How many alerts.
+  package var count: Int
+  /// Whom they concern, at most a few with the most alerts first, and how many there are.
+  package var shares: [Share]
   package var unitCount: Int
   /// Of the most urgent of them.
   package var priority: Int
+  /// Each of them, the most urgent first, where this entry is the only one that names them.
+  package var items: [Item] = []
 
-  package init(events: Int, units: [String], unitCount: Int, priority: Int) {
-    (self.events, self.units, self.unitCount, self.priority) = (events, units, unitCount, priority)
+  /// So many units or users are named.
+  private static let mostNamed = 10
+
+  init(_ reason: Reason, _ counts: [String: Int], priority: Int, items: [Item] = []) {
+    self.reason = reason
+    count = counts.values.reduce(0, +)
+    shares = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.mostNamed).map {
+      Share(name: $0.key, count: $0.value)
+    }
+    unitCount = counts.count
+    (self.priority, self.items) = (priority, items)
   }
 }

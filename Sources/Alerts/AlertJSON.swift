@@ -21,13 +21,25 @@ extension AlertEvent {
     object.add("priority", priority)
     object.add("message", message)
     if let summary {
-      object.add("suppressed", summary.events)
-      object.add("units", summary.units)
+      if summary.reason == .heldBack { object.add("suppressed", summary.count) }
+      object.add("units", summary.shares.map(\.name))
+      object.add("counts", json: "[" + summary.shares.map { String($0.count) }.joined(separator: ",") + "]")
+      if summary.reason == .silenceEnded { object.add("alerts", json: Self.list(summary.items)) }
       return object.line
     }
     alert.add(to: &object, time: time)
     if let resolution { object.add("resolution", resolution.rawValue) }
     return object.line
+  }
+
+  private static func list(_ items: [AlertSummary.Item]) -> String {
+    let rows = items.map { item in
+      var row = JSONObject()
+      row.add("id", item.id)
+      row.add("message", item.headline)
+      return row.line
+    }
+    return "[" + rows.joined(separator: ",") + "]"
   }
 }
 

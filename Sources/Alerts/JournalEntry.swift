@@ -20,8 +20,9 @@ package struct JournalEntry: Sendable, Equatable {
     if pid > 0 { append("OBJECT_PID", String(pid)) } else { append("OBJECT_SYSTEMD_UNIT", alert.unit) }
     append("FDWATCH_EVENT", event.word.rawValue)
     if let summary = event.summary {
-      append("FDWATCH_SUPPRESSED", String(summary.events))
-      append("FDWATCH_UNITS", summary.units.joined(separator: "\n"))
+      if summary.reason == .heldBack { append("FDWATCH_SUPPRESSED", String(summary.count)) }
+      append("FDWATCH_UNITS", summary.shares.map(\.name).joined(separator: "\n"))
+      if !summary.items.isEmpty { append("FDWATCH_ALERT_IDS", summary.items.map(\.id).joined(separator: "\n")) }
       return
     }
     append("FDWATCH_TYPE", alert.type.rawValue)

@@ -120,7 +120,8 @@ extension Alert {
 
   /// One line: who, what, how fast, how long left, and who opened it.
   package var headline: String {
-    if let text { return "\(who): \(text.printable)" }
+    let again = returns == 0 ? "" : " (it has come and gone \(returns) times)"
+    if let text { return "\(who): \(text.printable)\(again)" }
     guard let worst else { return who }
     var line = "\(who) leaks \(what): \(leaked) open that were never closed, +\(ratePerHour.hourlyInWords)"
     if let left = timeToLimit {
@@ -128,8 +129,35 @@ extension Alert {
         ", limit of \(worst.limits.softInWords) " + (left < .seconds(1) ? "is reached" : "reached in \(left.inWords)")
     }
     if let stack { line += "; \(stack.share.percent) opened by \(stack.culprit.frameInWords)" }
-    return line
+    return line + again
   }
+}
+
+extension AlertSummary {
+  /// Whom it concerns, as far as that fits into a line.
+  private var names: String {
+    let more = unitCount - shares.count
+    let parts = shares.map { share in
+      unitCount == 1 || reason == .silenceEnded
+        ? share.name.printable : "\(share.count) of \(share.name.printable)"
+    }
+    return parts.joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
+  }
+
+  fileprivate var message: String {
+    switch reason {
+    case .heldBack:
+      let what = count == 1 ? "1 more alert of" : unitCount == 1 ? "\(count) more alerts of" : "\(count) more alerts:"
+      return "\(what) \(names). They exceed the limit of entries; each follows in turn, and fdwatch status lists them"
+    case .silenceEnded:
+      let lines = items.prefix(Self.mostQuoted).map(\.headline).joined(separator: "; ")
+      let more = items.count - Self.mostQuoted
+      return "No longer silenced, \(count) alerts of \(names): \(lines)" + (more > 0 ? "; and \(more) more" : "")
+    }
+  }
+
+  /// So many are quoted in one line; the fields have all.
+  private static let mostQuoted = 10
 }
 
 extension AlertEvent {
@@ -137,17 +165,14 @@ extension AlertEvent {
   package var message: String { (alert.isSilenced ? "Silenced: " : "") + words }
 
   private var words: String {
-    if let summary {
-      let more = summary.unitCount - summary.units.count
-      let units = summary.units.map(\.printable).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
-      return "\(summary.events) more events of alerts within a minute, of \(units): fdwatch status shows what goes on"
-    }
+    if let summary { return summary.message }
     switch word {
     case .alert: return alert.headline
     case .escalated: return "More urgent: " + alert.headline
     case .reminder: return "Still: " + alert.headline
     case .resolved where alert.type == .leak:
-      return "\(alert.who) leaked \(alert.what): over, \(resolution?.inWords ?? "its descriptors were closed")"
+      let again = alert.returns == 0 ? "" : " (it came and went \(alert.returns) times)"
+      return "\(alert.who) leaked \(alert.what): over, \(resolution?.inWords ?? "its descriptors were closed")\(again)"
     case .resolved:
       let end = resolution.flatMap { $0 == .closed ? nil : $0.inWords }
       return "Over: " + (end.map { "\(alert.who): \($0)" } ?? alert.headline)

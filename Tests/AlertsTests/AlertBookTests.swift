@@ -8,8 +8,8 @@ import Testing
 
 @testable import Alerts
 
-private let hour = Duration.seconds(3600)
-private let limits = Limits(soft: 1024, hard: 4096)
+let hour = Duration.seconds(3600)
+let limits = Limits(soft: 1024, hard: 4096)
 
 func process(_ pid: Int32 = 812, unit: String? = "orders.service") -> AlertProcess {
   AlertProcess(
@@ -26,13 +26,13 @@ func finding(
     timeToLimit: left, timeToLimitInterval: nil, confidence: 0.98, evidence: ["First."])
 }
 
-private func at(_ time: Duration) -> Moment { Moment(time: time, wall: 1_000_000 + time / .seconds(1)) }
+func at(_ time: Duration) -> Moment { Moment(time: time, wall: 1_000_000 + time / .seconds(1)) }
 
 extension AlertBook {
-  fileprivate mutating func alert(_ finding: Finding, _ process: AlertProcess, at time: Duration) -> [AlertEvent] {
+  mutating func alert(_ finding: Finding, _ process: AlertProcess, at time: Duration) -> [AlertEvent] {
     take(.alert(finding), of: process, count: 200, limits: limits, at: at(time))
   }
-  fileprivate mutating func end(
+  mutating func end(
     _ finding: Finding, _ process: AlertProcess, _ how: Resolution = .closed, at time: Duration
   ) -> [AlertEvent] {
     take(.resolved(finding, how), of: process, count: 20, limits: limits, at: at(time))
@@ -40,7 +40,7 @@ extension AlertBook {
 }
 
 extension [AlertEvent] {
-  fileprivate var words: [AlertWord] { map(\.word) }
+  var words: [AlertWord] { map(\.word) }
 }
 
 @Suite struct `An alert` {
@@ -160,15 +160,47 @@ extension [AlertEvent] {
     #expect(later.words == [.alert] && later[0].alert.id != told[0].alert.id)
   }
 
-  @Test func `that flaps and stays in the end is reminded of`() {
+  @Test func `that flaps and stays in the end is told again, and reminded of`() throws {
     var book = AlertBook()
     for turn in 0..<4 {
       _ = book.alert(finding(), process(), at: .seconds(Int64(turn) * 600))
       _ = book.end(finding(), process(), at: .seconds(Int64(turn) * 600 + 300))
     }
     #expect(book.alert(finding(), process(), at: hour).isEmpty)
+    #expect(book.tick(at: at(hour + .seconds(599))).isEmpty)
+    let told = book.tick(at: at(hour + .seconds(600)))
+    #expect(told.words == [.alert] && told[0].message.hasSuffix(" (it has come and gone 4 times)"))
     let reminders = (1...30).filter { !book.tick(at: at(hour * $0)).isEmpty }
-    #expect(reminders == [5, 13, 29], "after that of its last alert, ever more rarely")
+    #expect(reminders == [6, 14, 30], "after that alert, ever more rarely")
+    #expect(book.end(finding(), process(), at: hour * 31).words == [.resolved])
+  }
+
+  @Test func `that comes back for the third time is told at once where it is critical`() {
+    var book = AlertBook()
+    for turn in 0..<6 {
+      _ = book.alert(finding(), process(), at: .seconds(Int64(turn) * 60))
+      _ = book.end(finding(), process(), at: .seconds(Int64(turn) * 60 + 30))
+    }
+    let told = book.alert(finding(left: .seconds(300)), process(), at: hour / 2)
+    #expect(told.words == [.alert] && told.first?.priority == 2)
+    #expect(book.end(finding(), process(), at: hour / 2).words == [.resolved])
+    #expect(book.alert(finding(), process(), at: hour / 2).isEmpty)
+    let later = book.update(
+      finding(left: .seconds(300)), of: process(), count: 9, limits: limits, at: at(hour / 2 + .seconds(1)))
+    #expect(later.words == [.alert])
+  }
+
+  @Test(arguments: [hour * 100, .seconds(60)])
+  func `of another process is another alert, however often it comes`(left: Duration) {
+    var book = AlertBook()
+    // As where a hook restarts the unit at each alert.
+    let told = (0..<12).flatMap { turn in
+      let time = Duration.seconds(240) * turn
+      return book.alert(finding(left: left), process(Int32(100 + turn)), at: time)
+        + book.exited(process(Int32(100 + turn)), at: at(time + .seconds(60)))
+    }
+    #expect(told.words == (0..<12).flatMap { _ in [AlertWord.alert, .resolved] })
+    #expect(Set(told.map(\.alert.id)).count == 12)
   }
 
   @Test func `keeps its name when more targets make what leaks be called by another`() throws {
@@ -206,13 +238,13 @@ extension [AlertEvent] {
 
   @Test func `of who is not watched any more is over, at no cost to others`() {
     var book = AlertBook()
-    for pid in 1...20 { _ = book.alert(finding(), process(Int32(pid), unit: nil), at: .zero) }
+    for pid in 1...10 { _ = book.alert(finding(), process(Int32(pid), unit: nil), at: .zero) }
     _ = book.tick(at: at(hour / 2))
-    let ended = (1...20).flatMap { book.unwatched(process($0, unit: nil), at: at(hour / 2)) }
-    #expect(book.firing.isEmpty && ended.count == 20 && ended[0].resolution == .unwatched)
+    let ended = (1...10).flatMap { book.unwatched(process($0, unit: nil), at: at(hour / 2)) }
+    #expect(book.firing.isEmpty && ended.count == 10 && ended[0].resolution == .unwatched)
     #expect(ended[0].message == "orders[1] leaked tcp 10.0.0.5:5432: over, it is not watched any more")
-    let told = (31...50).flatMap { book.alert(finding(), process($0, unit: nil), at: hour / 2) }
-    #expect(told.count == 20)
+    let told = (31...40).flatMap { book.alert(finding(), process($0, unit: nil), at: hour / 2) }
+    #expect(told.count == 10)
   }
 
   @Test func `that gets a stack later tells it once`() {
@@ -223,61 +255,6 @@ extension [AlertEvent] {
     let told = book.take(.attributed(known), of: process(), count: 9, limits: limits, at: at(.seconds(5)))
     #expect(told.words == [.notice] && told[0].message.contains("97 % were opened by a.B (x.go:7)"))
     #expect(book.take(.attributed(known), of: process(), count: 9, limits: limits, at: at(.seconds(6))).isEmpty)
-  }
-}
-
-@Suite struct `A storm of alerts` {
-  @Test func `gives a bounded number of entries, a summary, and loses none from the book`() throws {
-    var book = AlertBook()
-    let events = (1...1000).flatMap {
-      book.alert(finding(), process($0, unit: "u\($0).service"), at: .milliseconds(Int64($0)))
-    }
-    #expect(events.count == 20)
-    #expect(book.firing.count == 1000)
-    #expect(book.tick(at: at(.seconds(30))).isEmpty)
-    let summary = try #require(book.tick(at: at(.seconds(62))).first)
-    #expect(summary.alert.routing.hooks == nil && summary.summary?.events == 980 && summary.summary?.units.count == 10)
-    #expect(summary.message.hasPrefix("980 more events of alerts within a minute, of u100.service, "))
-  }
-
-  @Test func `does not hold back what is urgent`() {
-    var book = AlertBook()
-    for pid in 1...100 { _ = book.alert(finding(), process(Int32(pid), unit: "u\(pid).service"), at: .zero) }
-    let told = book.update(
-      finding(left: .seconds(60)), of: process(1, unit: "u1.service"), count: 1000, limits: limits, at: at(.seconds(1)))
-    #expect(told.words == [.escalated])
-    #expect(book.alert(finding(left: .seconds(60)), process(101, unit: nil), at: .seconds(1)).words == [.alert])
-  }
-
-  @Test func `is summed up for those whom it concerns`() {
-    var book = AlertBook()
-    for pid in 1...60 {
-      let routing = AlertRouting(hooks: [pid % 2 == 0 ? "a" : "b"])
-      _ = book.take(
-        .alert(finding()), of: process(Int32(pid), unit: nil), count: 1, limits: limits, routing: routing, at: at(.zero)
-      )
-    }
-    #expect(book.tick(at: at(.seconds(61))).first?.alert.routing.hooks == ["a", "b"])
-  }
-
-  @Test func `tells the end of all that it has named, and of no other`() {
-    var book = AlertBook()
-    let told = (1...100).flatMap { book.alert(finding(), process($0, unit: nil), at: .zero) }
-    let ended = book.exited((1...100).map { process($0, unit: nil) }, at: at(.seconds(1)))
-    #expect(told.count == 20 && ended.count == 20 && ended.allSatisfy { $0.word == .resolved })
-    #expect(Set(ended.map(\.alert.id)) == Set(told.map(\.alert.id)))
-  }
-
-  @Test func `is summed up over a restart, and at the end`() throws {
-    var before = AlertBook()
-    for pid in 1...50 { _ = before.alert(finding(), process(Int32(pid), unit: nil), at: .zero) }
-    let saved = try JSONDecoder().decode(AlertBook.Saved.self, from: JSONEncoder().encode(before.saved))
-    var book = AlertBook()
-    book.restore(saved, at: .seconds(10))
-    #expect(book.tick(at: at(.seconds(59))).isEmpty)
-    #expect(book.tick(at: at(.seconds(61))).first?.summary?.events == 30)
-    let last = before.finish(at: at(.seconds(5)))
-    #expect(last.first?.summary?.events == 30 && before.finish(at: at(.seconds(6))).isEmpty)
   }
 }
 
@@ -599,8 +576,9 @@ extension [AlertEvent] {
     _ = book.alert(finding(), process(), at: .zero)
     book.silence(silence(hour), at: at(.zero))
     #expect(book.tick(at: at(.seconds(1))).isEmpty)
-    // A poll, and not the passing of time.
-    #expect(book.update(finding(), of: process(), count: 9, limits: limits, at: at(hour)).words == [.reminder])
+    // A poll, and not the passing of time; it is told with all others that it covered.
+    #expect(book.update(finding(), of: process(), count: 9, limits: limits, at: at(hour)).isEmpty)
+    #expect(book.tick(at: at(hour)).words == [.reminder])
     #expect(book.tick(at: at(hour)).isEmpty)
   }
 
@@ -629,8 +607,46 @@ extension [AlertEvent] {
     let loud = book.alert(finding(), process(5000), at: .seconds(2))
     #expect(loud.words == [.alert] && !isQuiet(loud))
     #expect(isQuiet(book.tick(at: at(.seconds(100)))))
+    let told = (0..<10).flatMap { book.tick(at: at(hour + .seconds($0))) }
+    #expect(told.count == 5 && told.allSatisfy { $0.summary?.count == 200 })
+    #expect(Set(told.flatMap { $0.summary?.items.map(\.id) ?? [] }).count == 1000, "each is told of, by its name")
+  }
+
+  @Test func `of nine alerts ends with one entry, which names those that nobody has heard of`() throws {
+    var book = AlertBook()
+    for pid in 1...4 { _ = book.alert(finding(), process(Int32(pid), unit: "orders-\(pid).service"), at: .zero) }
+    book.silence(silence(hour * 9), at: at(.zero))
+    book.silences[0].subject = "orders-*"
+    for pid in 5...9 { _ = book.alert(finding(), process(Int32(pid), unit: "orders-\(pid).service"), at: .zero) }
+    _ = book.tick(at: at(.seconds(1)))
+    var end = silence(.zero)
+    end.subject = "orders-*"
+    book.silence(end, at: at(.seconds(2)))
+    let told = book.tick(at: at(.seconds(2)))
+    let summary = try #require(told.first?.summary)
+    #expect(told.count == 1 && told[0].word == .alert && !told[0].alert.isSilenced && told[0].priority == 4)
+    #expect(summary.count == 9 && Set(summary.items.map(\.id)) == Set(book.firing.map(\.id)))
+    #expect(told[0].message.hasPrefix("No longer silenced, 9 alerts of orders-1.service, orders-2.service, "))
+    #expect(JournalEntry(told[0])["FDWATCH_ALERT_IDS"]?.split(separator: "\n").count == 9)
+    #expect(told[0].json(host: "h", now: 0) { "\($0)" }.contains("\"alerts\":[{\"id\":\""))
+    #expect(book.tick(at: at(.seconds(3))).isEmpty && !book.firing.contains { $0.isSilenced })
+    // Whoever was told by it is told the end.
+    #expect((1...9).flatMap { book.exited(process($0, unit: "orders-\($0).service"), at: at(hour)) }.count == 9)
+  }
+
+  @Test func `of many that ends tells what is critical and new by itself, and each hook of its own alerts only`() {
+    var book = AlertBook()
+    book.silence(silence(hour), at: at(.zero))
+    book.silences[0].subject = "*"
+    for pid in 1...8 {
+      _ = book.take(
+        .alert(finding(left: pid == 8 ? .seconds(60) : nil)), of: process(Int32(pid), unit: "u\(pid).service"),
+        count: 1, limits: limits, routing: AlertRouting(hooks: [pid <= 3 ? "a" : "b"]), at: at(.zero))
+    }
     let told = book.tick(at: at(hour))
-    #expect(told.count == 20 && told.allSatisfy { $0.word == .alert } && !told.contains { $0.alert.isSilenced })
+    #expect(told.compactMap { $0.summary?.count } == [3, 4])
+    #expect(told.compactMap { $0.summary == nil ? nil : $0.alert.routing.hooks } == [["a"], ["b"]])
+    #expect(told.filter { $0.summary == nil }.map(\.alert.unit) == ["u8.service"])
   }
 
   @Test func `ends when its time has come by the clock on the wall, and holds again when that was wrong`() {
