@@ -19,18 +19,21 @@ package struct HookJob: Sendable {
   package var input: [UInt8]
   /// How often it was tried.
   package var attempts = 0
+  /// Whose alert it is: see ``AlertProcess/account``.
+  package var account = ""
 
-  package init(_ hook: HookSettings, _ event: AlertEvent, json: String) {
+  package init(_ hook: HookSettings, _ event: AlertEvent, json: String, host: String = Host.name) {
     self.hook = hook
     word = event.word.rawValue
     id = event.alert.id
+    account = event.alert.account
     input = Array((json + "\n").utf8)
     let alert = event.alert
     let scalars: [(String, String?)] = [
       ("EVENT", word), ("TYPE", alert.type.rawValue), ("ALERT_ID", id), ("PRIORITY", String(event.priority)),
       ("UNIT", alert.unit ?? ""), ("PID", alert.worst.map { String($0.process.pid) }),
       ("COMM", alert.worst?.process.command.printable), ("KIND", alert.kind?.rawValue),
-      ("TARGET", alert.target?.printable), ("MESSAGE", event.message),
+      ("TARGET", alert.target?.printable), ("MESSAGE", event.message), ("HOST", host),
     ]
     // A hook finds its programs, and nothing else of our environment.
     environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
@@ -43,13 +46,14 @@ package struct HookJob: Sendable {
   init(_ saved: SavedRun, _ hook: HookSettings) {
     (self.hook, word, id) = (hook, saved.word, saved.id)
     (environment, input, attempts) = (saved.environment, Array(saved.input.utf8), min(max(saved.attempts, 0), 1000))
+    account = saved.account ?? ""
   }
 
   /// What is to be known of it to run it later.
   var saved: SavedRun {
     SavedRun(
       hook: hook.name, word: word, id: id, environment: environment, input: String(decoding: input, as: UTF8.self),
-      attempts: attempts)
+      attempts: attempts, account: account)
   }
 
   package var arguments: [String] {
@@ -69,6 +73,7 @@ package struct SavedRun: Sendable, Equatable, Codable {
   var environment: [String]
   var input: String
   var attempts: Int
+  var account: String?
 }
 
 /// How a run came out.

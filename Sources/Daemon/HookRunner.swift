@@ -30,6 +30,9 @@ package final class HookRunner: Sendable {
     var failures: [String: Set<String>] = [:]
     /// To be tried again.
     var later: [HookJob] = []
+    /// By hook and account: the number of the last run that was started. See ``Swift/Array/nextIndex(_:served:)``.
+    var served: [String: [String: Int]] = [:]
+    var started = 0
     var isEnding = false
   }
 
@@ -59,8 +62,8 @@ package final class HookRunner: Sendable {
   package func run(_ job: HookJob) {
     let name = job.hook.name
     state.withLock { state in
-      let waiting = state.waiting[name, default: []].count + state.later.count { $0.hook.name == name }
-      if waiting >= job.hook.queue {
+      let later = state.later.filter { $0.hook.name == name }
+      if state.waiting[name, default: []].admit(job, besides: later) != nil {
         state.tallies[name, default: Tally()].dropped += 1
         let dropped = state.tallies[name]?.dropped ?? 0
         // Told at 1, 10, 100 …: a flood is not answered by a flood.
@@ -68,8 +71,6 @@ package final class HookRunner: Sendable {
           state.note(
             Note(hook: name, text: "\(dropped) runs dropped: its queue of \(job.hook.queue) is full", isFailure: true))
         }
-      } else {
-        state.waiting[name, default: []].append(job)
       }
     }
     bell.ring()
@@ -159,13 +160,16 @@ package final class HookRunner: Sendable {
     let before = running.map(\.job) + later
     return state.withLock { state -> HookJob? in
       for (name, jobs) in state.waiting {
-        guard
-          let index = jobs.indices.first(where: { index in
-            !(before + jobs[..<index]).contains { $0.hook.name == name && $0.id == jobs[index].id }
-          }), running.count(where: { $0.job.hook.name == name }) < jobs[index].hook.concurrency
+        let busy = before.filter { $0.hook.name == name }
+        guard let index = jobs.nextIndex(busy, served: state.served[name] ?? [:]),
+          running.count(where: { $0.job.hook.name == name }) < jobs[index].hook.concurrency
         else { continue }
         let job = jobs[index]
         state.waiting[name]?.remove(at: index)
+        state.started += 1
+        // As many accounts as anybody could be served after.
+        if (state.served[name]?.count ?? 0) >= 1000 { state.served[name] = nil }
+        state.served[name, default: [:]][job.account] = state.started
         // Not idle until the thread has said how it came out.
         state.running += 1
         return job
