@@ -258,7 +258,19 @@ extension AlertBook {
       .compactMap(\.alert.unit)
   }
 
-  /// No process of the unit is left.
+  /// No process of the unit is left for now, so nothing grows.
+  package mutating func rest(_ unit: String) {
+    for (cause, entry) in entries where cause.type == .leak && cause.owner == unit && entry.isFiring {
+      guard entry.alert.worst?.process.pid == 0, entry.alert.ratePerHour > 0 else { continue }
+      for index in entry.alert.members.indices {
+        entries[cause]?.alert.members[index].finding.ratePerHour = 0
+        entries[cause]?.alert.members[index].finding.rateInterval = 0...0
+      }
+      revision += 1
+    }
+  }
+
+  /// No process of the unit is left, or it was started anew.
   package mutating func endUnit(_ unit: String, at moment: Moment) -> [AlertEvent] {
     entries.keys.filter { $0.type == .leak && $0.owner == unit }
       .flatMap { remove($0, .exited, at: moment) { $0.process.pid == 0 } }

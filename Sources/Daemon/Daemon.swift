@@ -228,8 +228,12 @@ extension Daemon {
     }
     let before = roster.watched.count
     roster.list(pids, in: procfs, at: time)
-    for index in before..<max(before, roster.watched.count) { adopt(index) }
+    for index in before..<max(before, roster.watched.count) {
+      adopt(index)
+      workerAppeared(index, at: time)
+    }
     if isRetry, time - started.sinceBoot >= Self.retryPause { roster.forgetRemembered() }
+    judgeUnits(at: moment)
     endOrphans()
     let unseen = roster.unseen
     if let denied = unseen[.denied] {

@@ -33,6 +33,9 @@ package struct GrowthWatch: Sendable {
     ceiling = Int32(clamping: count)
   }
 
+  /// By how much a count lies above the first, while there is nothing else to compare it with.
+  package func firstGrowth(_ count: Int) -> Int { isFirstWindow ? count - Int(ceiling) : 0 }
+
   /// - Returns: whether it grows, and is worth a closer look.
   package mutating func observe(count: Int, at time: Duration) -> Bool {
     let count = Int32(clamping: count)

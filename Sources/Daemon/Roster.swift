@@ -144,13 +144,16 @@ package final class Roster {
       if treatments.asked.contains(.user), facts.uid != nil, facts.user == nil { return .new }
       guard let treatment = treatments.treatment(of: facts) else { return .leftAlone }
       let startTime = directory.startTime
+      let unit = Unit.name(of: pid)
       let subject = AlertProcess(
         pid: pid, startTime: startTime, command: try directory.command(), executable: nil,
-        user: users.name(try directory.user()), unit: Unit.name(of: pid))
+        user: users.name(try directory.user()), unit: unit,
+        sessionUser: Unit.sessionUser(of: pid, unit: unit).map(users.name))
       let wait = treatment.interval * Self.place(of: pid)
       let sentry = try Sentry(directory, at: time)
       indices[pid] = watched.count
       watched.append(Watched(sentry, subject, treatment, nextPoll: time + wait, since: time))
+      watched[watched.count - 1].run = unit.flatMap { Unit.run(of: $0) }
       let memory = remembered.state(of: StateStore.Key(subject))
       if treatment.isCloseAlways || memory != nil { lookClosely(watched.count - 1, memory, in: procfs, at: time) }
       return nil
@@ -180,6 +183,7 @@ package final class Roster {
     closeCount += 1
     watched[index].subject = AlertProcess(
       process.identity, userName: users.name(process.identity.user), unit: entry.subject.unit)
+    watched[index].subject.sessionUser = entry.subject.sessionUser
   }
 
   /// Before its first poll: whether its owner has named a profile, in its unit or in its environment. To read that of all

@@ -27,6 +27,9 @@ package final class Sentry {
 
   package var startTime: UInt64 { directory.startTime }
 
+  /// By how much it has grown since it was found, where it was not found long ago.
+  package var firstGrowth: Int { growth.firstGrowth(count) }
+
   /// - Returns: whether it grows.
   package func poll(at time: Duration) throws(ProcfsError) -> Bool {
     count = try directory.countOrExplain()

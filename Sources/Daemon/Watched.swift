@@ -21,6 +21,10 @@ package struct Watched {
   /// When it was taken in, since boot.
   package let since: Duration
   package var limit = LimitWatch()
+  /// Which run of its unit it belongs to.
+  package var run: UInt64?
+  /// Whether an alert of its limit has no stack yet, though it has profiles.
+  var isStackMissing = false
   /// Whether what it had open at its limit is kept.
   var isKeptAtLimit = false
   /// Its leaks as of the last look.
@@ -52,7 +56,9 @@ package struct Watched {
   /// Lets go of what is known in detail where nothing has come of it for long.
   package mutating func relax(at time: Duration) {
     guard let close else { return }
-    if close.detector.wantsProfile || !close.findings.isEmpty || close.hasProfiles || treatment.isCloseAlways {
+    if close.detector.wantsProfile || !close.findings.isEmpty || close.hasProfiles || treatment.isCloseAlways
+      || limit.isNear
+    {
       calmSince = time
     }
     guard time - calmSince >= Self.patience else { return }

@@ -4,7 +4,7 @@
 import Descriptors
 
 /// The survivors of one class at the end of its process.
-package struct Leftovers: Sendable, Equatable {
+package struct Leftovers: Sendable, Equatable, Codable {
   package var kind: Kind
   package var target: String?
   /// Open descriptors of known age beyond the class's ordinary lifetime.

@@ -47,7 +47,4 @@ package enum Unit {
     // 128 random bits, in hexadecimal: half of them will do.
     return UInt64(String(decoding: buffer.prefix(16).map { UInt8(bitPattern: $0) }, as: UTF8.self), radix: 16)
   }
-
-  /// Whether a systemd runs that keeps such links: see sd_booted(3).
-  package static let hasManager = unsafe access(runs, X_OK) == 0
 }

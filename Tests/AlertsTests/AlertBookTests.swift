@@ -448,54 +448,6 @@ extension [AlertEvent] {
   }
 }
 
-@Suite struct `Workers of a unit` {
-  private func left(_ survivors: Int, early: Bool = false) -> [Leftovers] {
-    let sum = (0..<survivors).reduce(0.0) { $0 + (early ? 0.01 : (Double($1) + 0.5) / Double(survivors)) }
-    return [
-      Leftovers(
-        kind: .file, target: "/srv/*", survivors: survivors, evidence: 4, placesSum: sum, thirds: early ? 1 : 7,
-        span: 600)
-    ]
-  }
-
-  private func run(_ ledger: inout UnitLedger, _ workers: [[Leftovers]]) -> [UnitLedger.Change] {
-    workers.enumerated().flatMap { index, leftovers in
-      ledger.exited(
-        leftovers, of: "web.service", command: "gunicorn", seconds: 600, alive: 4, at: .seconds(Int64(index) * 600))
-    }
-  }
-
-  @Test func `that each leak a little are a leak of the unit`() {
-    var ledger = UnitLedger()
-    let changes = run(&ledger, (0..<10).map { _ in left(5) })
-    guard case .leak(let finding)? = changes.first else { return #expect(Bool(false), "\(changes)") }
-    #expect(changes.count == 1 && finding.kind == .file && finding.target == "/srv/*")
-    #expect(abs(finding.ratePerHour - 4 * 30) < 1)
-    #expect(finding.evidence[0].contains("5 workers have exited that still held 25 files /srv/*"))
-    // Workers of the mended program take it back.
-    guard case .resolved? = run(&ledger, Array(repeating: [], count: 30)).first else { return #expect(Bool(false)) }
-  }
-
-  @Test func `are known after a restart as they were before`() throws {
-    var before = UnitLedger()
-    #expect(run(&before, (0..<4).map { _ in left(5) }).isEmpty)
-    var ledger = try JSONDecoder().decode(UnitLedger.self, from: JSONEncoder().encode(before))
-    #expect(run(&ledger, [left(5)]).count == 1)
-  }
-
-  @Test func `that keep what they opened at their start, or of which few leave any, do not leak`() {
-    var pools = UnitLedger()
-    #expect(run(&pools, (0..<50).map { _ in left(5, early: true) }).isEmpty)
-    var few = UnitLedger()
-    #expect(run(&few, (0..<60).map { $0 % 3 == 0 ? left(5) : [] }).isEmpty)
-    var short = UnitLedger()
-    let brief = (0..<50).flatMap { _ in
-      short.exited(left(5), of: "cron.service", command: "job", seconds: 3, alive: 1, at: .zero)
-    }
-    #expect(brief.isEmpty)
-  }
-}
-
 @Suite struct `A silence` {
   @Test(arguments: [
     ("orders.service", true), ("orders", true), ("ord*", true), ("*", true), ("*.service", true),

@@ -82,10 +82,10 @@ import Testing
       #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
     }
     try rewrite("alerts.json") { _ in
-      Data(String(decoding: whole, as: UTF8.self).replacing("\"version\":3", with: "\"version\":4").utf8)
+      Data(String(decoding: whole, as: UTF8.self).replacing("\"version\":4", with: "\"version\":5").utf8)
     }
     let error = #expect(throws: StateError.self) { try store.rememberedAlerts(boot: "a") }
-    #expect(error?.description.contains("version 4") == true)
+    #expect(error?.description.contains("version 5") == true)
   }
 
   @Test func `of silences is the same again`() throws {
