@@ -115,8 +115,15 @@ extension Alert {
   /// The member whose time runs out first.
   package var worst: AlertMember? { members.first }
 
-  package var kind: Kind? { type == .leak ? worst?.finding.kind : nil }
-  package var target: String? { type == .leak ? worst?.finding.target : nil }
+  /// What leaks; of a limit, what holds most of it, where that is known.
+  package var kind: Kind? { isClassKnown ? worst?.finding.kind : nil }
+  package var target: String? { isClassKnown ? worst?.finding.target : nil }
+  private var isClassKnown: Bool { type == .leak || held != nil }
+  /// Of a limit: how many the class has that holds most.
+  package var held: Int? {
+    guard type == .limit, let held = worst?.finding.leaked, held > 0 else { return nil }
+    return held
+  }
   package var leaked: Int { members.reduce(0) { $0 + $1.finding.leaked } }
   package var ratePerHour: Double { members.reduce(0) { $0 + $1.finding.ratePerHour } }
   package var timeToLimit: Duration? { members.compactMap(\.finding.timeToLimit).min() }

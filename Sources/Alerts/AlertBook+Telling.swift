@@ -28,6 +28,8 @@ struct Lanes: Sendable {
   private var alarms = Lane()
   private var reports = Lane()
   private var whispers = Lane()
+  /// What is worth a line and wakes nobody: see ``AlertBook/mayNote(_:at:)``.
+  var notes = RateLimiter()
 
   enum Name: CaseIterable { case alarms, reports, whispers }
 
@@ -123,6 +125,18 @@ extension AlertBook {
     } else if wasSilenced, entry.alert.type != .report {
       entry.isLifted = true
     }
+  }
+}
+
+extension AlertBook {
+  /// Lines a minute about processes that wake nobody. journald takes 10,000 of a service in 30 s by default, and then drops
+  /// what comes, alerts as well: no user may use that up.
+  private static let mostNotes = 200
+
+  /// Whether a line about a process that is no alert may be written. What may not is not written later.
+  package mutating func mayNote(_ process: AlertProcess, at moment: Moment) -> Bool {
+    lanes.notes.allows(
+      process.account, isCritical: false, isInTurn: true, burst: Self.mostNotes, at: moment.time)
   }
 }
 

@@ -76,6 +76,13 @@ extension Alert {
     object.add("count", worst.count)
     object.add("soft_limit", worst.limits.soft)
     object.add("seconds_to_limit", timeToLimit.map { $0 / .seconds(1) })
+    if type == .limit, let held {
+      object.add("kind", kind?.rawValue)
+      object.add("target", target)
+      object.add("held", held)
+      object.add("evidence", worst.finding.evidence)
+      if let blame = worst.finding.blame { object.add(blame) }
+    }
     guard type == .leak else { return }
     object.add("kind", kind?.rawValue)
     object.add("target", target)

@@ -82,12 +82,16 @@ package struct JournalEntry: Sendable, Equatable {
     if member.count > 0 { append("FDWATCH_COUNT", String(member.count)) }
     append("FDWATCH_SOFT_LIMIT", member.limits.softInWords)
     append("FDWATCH_SECONDS_TO_LIMIT", alert.timeToLimit.map { String(Int64(clamping: ($0 / .seconds(1)).rounded())) })
-    guard alert.type == .leak else { return }
     append("FDWATCH_KIND", alert.kind?.rawValue)
     append("FDWATCH_TARGET", alert.target)
-    append("FDWATCH_LEAKED", String(alert.leaked))
-    append("FDWATCH_RATE_PER_HOUR", decimal(alert.ratePerHour))
-    append("FDWATCH_CONFIDENCE", decimal(alert.confidence))
+    if let held = alert.held { append("FDWATCH_HELD", String(held)) }
+    if alert.type == .leak {
+      append("FDWATCH_LEAKED", String(alert.leaked))
+      append("FDWATCH_RATE_PER_HOUR", decimal(alert.ratePerHour))
+      append("FDWATCH_CONFIDENCE", decimal(alert.confidence))
+    } else if member.finding.evidence.isEmpty {
+      return
+    }
     append("FDWATCH_EVIDENCE", member.finding.evidence.joined(separator: "\n"))
     guard let blame = alert.blame else { return }
     append("FDWATCH_PROFILE", blame.profile)
@@ -122,7 +126,7 @@ extension AlertWord {
 extension AlertEvent {
   /// Each kind of entry has its own, for filters and for the message catalog.
   package var messageID: MessageID {
-    if summary != nil { return .storm }
+    if let summary { return summary.reason == .heldBack ? .storm : .silenceEnded }
     switch (word, alert.type) {
     case (.alert, .limit), (.escalated, .limit), (.reminder, .limit): return .limit
     case (.alert, .report): return .report

@@ -17,6 +17,8 @@ package struct LimitWatch: Sendable {
   /// A burst is over by then; where there is less time, there is hardly any left, and that is told at once.
   private static let patience = Duration.seconds(180)
   package private(set) var isNear = false
+  /// What was said last, while it is near.
+  package private(set) var last: Change?
   /// While it is near: when it is to be said again how it stands.
   private var nextWord = Duration.zero
   private static let wordPause = Duration.seconds(60)
@@ -51,14 +53,15 @@ package struct LimitWatch: Sendable {
     guard isNear ? time >= nextWord || (isFull && !wasFull) : isFull || isSoon else { return nil }
     isNear = true
     (nextWord, wasFull) = (time + Self.wordPause, isFull)
-    return .near(timeLeft: isFull ? .zero : timeLeft, perHour: perSecond * 3600)
+    last = .near(timeLeft: isFull ? .zero : timeLeft, perHour: perSecond * 3600)
+    return last
   }
 
   /// Who was to be told knows already: it is near, and will be so again.
-  package mutating func wasNotTold() { isNear = false }
+  package mutating func wasNotTold() { (isNear, last) = (false, nil) }
 
   private mutating func leave() -> Change? {
-    defer { isNear = false }
+    defer { (isNear, last) = (false, nil) }
     return isNear ? .far : nil
   }
 

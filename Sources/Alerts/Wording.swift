@@ -121,8 +121,15 @@ extension Alert {
   /// One line: who, what, how fast, how long left, and who opened it.
   package var headline: String {
     let again = returns == 0 ? "" : " (it has come and gone \(returns) times)"
-    if let text { return "\(who): \(text.printable)\(again)" }
+    if let text {
+      let opener = type == .limit ? stack.map { "; \($0.share.percent) opened by \($0.culprit.frameInWords)" } : nil
+      return "\(who): \(text.printable)\(opener ?? "")\(again)"
+    }
     guard let worst else { return who }
+    if worst.process.pid == 0 {
+      let rate = ratePerHour > 0 ? ", +\(ratePerHour.hourlyInWords)" : ""
+      return "\(who) leaks \(what): its workers have exited with \(leaked) that they had not closed\(rate)\(again)"
+    }
     var line = "\(who) leaks \(what): \(leaked) open that were never closed, +\(ratePerHour.hourlyInWords)"
     if let left = timeToLimit {
       line +=

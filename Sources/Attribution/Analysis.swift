@@ -139,6 +139,9 @@ package struct Analysis: Sendable {
     findings.filter { finding in !waiting.contains { $0.finding == finding.id } }
   }
 
+  /// What fills the table, leak or not.
+  package var holders: Holders { Holders(detector.classReports, open: open, blame: history.holders(open: open)) }
+
   private mutating func attribute() {
     if history.isEmpty { return }
     let findings = detector.findings

@@ -49,6 +49,14 @@ package struct ProfileHistory: Sendable {
   }
 }
 
+extension ProfileHistory {
+  /// The stacks that opened most of what is open, by the profile that accounts for most of it. `nil` where none counts
+  /// descriptors.
+  func holders(open: Int) -> Blame? {
+    profiles.compactMap { $0.holders(open: open, filter) }.max { $0.explained < $1.explained }
+  }
+}
+
 /// What one profile makes of a leak, and how good that is.
 private struct Candidate {
   var blame: Blame
@@ -230,6 +238,14 @@ extension Series {
       blame: Blame(
         profile: name, isWitness: isWitness, stacks: named(shares.mapValues(\.share), filter), remark: remark),
       score: explained * min(1, weight) * (isWitness ? 0.5 : 1))
+  }
+
+  /// The stacks by their share of all that are open.
+  func holders(open: Int, _ filter: FrameFilter) -> Blame? {
+    guard !isWitness, open > 0, let last = snapshots.last, last.total <= open * 3 / 2 + 16 else { return nil }
+    let shares = last.counts.map { ($0.stack, Double($0.count) / Double(open)) }
+    let stacks = named(Dictionary(shares, uniquingKeysWith: +), filter)
+    return stacks.isEmpty ? nil : Blame(profile: name, stacks: stacks)
   }
 
   private func misfit(_ remark: String, score: Double) -> Candidate {

@@ -34,7 +34,7 @@ extension Daemon {
     }
   }
 
-  private func look(at process: WatchedProcess, _ index: Int, at time: Duration) throws(ProcfsError) {
+  func look(at process: WatchedProcess, _ index: Int, at time: Duration) throws(ProcfsError) {
     let looked = try process.poll(at: time)
     for note in process.takeNotes() { tellNote(note, of: roster.watched[index].subject) }
     guard let (poll, events) = looked else { return }
@@ -46,7 +46,7 @@ extension Daemon {
     let watched = roster.watched[index]
     for event in events {
       if case .notice(let notice) = event {
-        teller.tell(notice, of: watched.subject)
+        if mayNote(watched.subject) { teller.tell(notice, of: watched.subject) }
       } else {
         if case .alert = event { quoteLog(of: watched.subject) }
         tell(event, of: watched)
@@ -97,87 +97,21 @@ extension Daemon {
   private func exited(_ index: Int) {
     let gone = roster.remove(index)
     let now = moment
-    if let unit = gone.subject.unit { judgeTogether(gone, of: unit, at: now) }
+    if let unit = gone.subject.unit { workerExited(gone, of: unit, at: now) }
     for event in gone.close?.exited(at: now.time) ?? [] { tell(event, of: gone) }
     tell(book.exited(gone.subject, at: now))
     (lastReports[gone.subject.pid], quotes[gone.subject.pid]) = (nil, nil)
   }
 
-  /// What it leaves behind adds to what other workers of its unit have left.
-  private func judgeTogether(_ gone: Watched, of unit: String, at now: Moment) {
-    let alive = roster.watched.count { $0.subject.unit == unit && $0.subject.command == gone.subject.command }
-    // It is the workers that come and go: the end of a unit's last process says nothing of its successors.
-    let changes = unitLedger.exited(
-      gone.close?.detector.leftovers ?? [], of: unit, command: gone.subject.command,
-      seconds: (now.time - gone.since).seconds, alive: alive, at: now.time)
-    var subject = gone.subject
-    // Of no process: it stays when the worker has gone.
-    (subject.pid, subject.startTime) = (0, 0)
-    for change in changes {
-      let event: DetectionEvent =
-        switch change {
-        case .leak(let finding): .alert(finding)
-        case .resolved(let finding): .resolved(finding, .closed)
-        }
-      tell(
-        book.take(event, of: subject, count: 0, limits: gone.limits, routing: gone.treatment.routing, at: now))
-    }
-  }
-
   private func tellNote(_ note: String, of process: AlertProcess) {
+    guard mayNote(process) else { return }
     teller.log("\(process.name): \(note)", more: [("OBJECT_PID", String(process.pid))])
   }
 
-  private func observeLimit(of index: Int, at time: Duration) {
-    let watched = roster.watched[index]
-    guard let warning = loaded.configuration.alerts.limitWarning else {
-      // It was switched off while it went on.
-      guard watched.limit.isNear else { return }
-      roster.withWatched(index) { $0.limit = LimitWatch() }
-      return tell(
-        book.limitIsFar(
-          "descriptors", of: watched.subject, owner: watched.subject.owner, text: "it is not looked after any more",
-          at: moment))
-    }
-    let (count, limits) = (watched.count, watched.limits)
-    let full = "\(count) of \(limits.softInWords) descriptors are open"
-    var change: LimitWatch.Change?
-    roster.withWatched(index) {
-      change = $0.limit.observe(count: count, limits: limits, at: time, warning: warning)
-    }
-    switch change {
-    case nil: break
-    case .far:
-      tell(
-        book.limitIsFar(
-          "descriptors", of: watched.subject, owner: watched.subject.owner, text: full, at: moment))
-    case .near(let left, let perHour):
-      // A leak that will reach it soon tells of it itself; once it is over, this may be told.
-      // One that was told already goes on, and is told the end of.
-      if watched.close?.findings.contains(where: { $0.timeToLimit.map { $0 < warning } ?? false }) == true,
-        !book.isNear("descriptors", of: watched.subject, owner: watched.subject.owner)
-      {
-        if left == .zero, !watched.isKeptAtLimit {
-          roster.withWatched(index) { $0.isKeptAtLimit = true }
-          keepEvidenceAtLimit(of: watched.subject)
-        }
-        return roster.withWatched(index) { $0.limit.wasNotTold() }
-      }
-      let finding = Finding(
-        id: 0, kind: .anon, target: nil, leaked: 0, since: time, ratePerHour: perHour, rateInterval: perHour...perHour,
-        timeToLimit: left, timeToLimitInterval: nil, confidence: 1, evidence: [])
-      let text =
-        switch left {
-        case nil: full
-        case .zero?: "\(full): a call that needs one more will soon fail with EMFILE"
-        case let left?:
-          "\(full), and it goes on growing by \(perHour.hourlyInWords): the limit is reached in \(left.inWords)"
-        }
-      tell(
-        book.limit(
-          "descriptors", of: watched.subject, owner: watched.subject.owner, text: text, finding: finding, count: count,
-          limits: limits, routing: watched.treatment.routing, at: moment))
-    }
+  private func mayNote(_ process: AlertProcess) -> Bool {
+    if book.mayNote(process, at: moment) { return true }
+    sayOnce("there is more to note on processes of \(process.account.printable) than is written in a minute")
+    return false
   }
 
   func takeReports(_ socket: ReportSocket) {

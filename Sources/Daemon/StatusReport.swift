@@ -22,6 +22,7 @@ package struct StatusReport: Sendable {
   package var json: String {
     var object = JSONObject()
     object.add("version", version)
+    object.add("host", Host.name)
     object.add("pid", Host.ownPID)
     object.add("since", WallClock.rfc3339(since))
     object.add("watched", watched)

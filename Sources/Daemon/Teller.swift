@@ -13,15 +13,18 @@ package final class Teller {
   package var configuration: Configuration
   private let hooks: HookRunner
   private let host: String
-  private var pending: [[(name: String, value: String)]] = []
+  private var pending: [Pending] = []
   package private(set) var dropped = 0
   package private(set) var told: [AlertWord: Int] = [:]
   private var isJournalTold = false
   /// So many entries wait for a journald that is away.
   private static let mostPending = 1000
 
-  package init(_ configuration: Configuration, hooks: HookRunner) {
-    (self.configuration, self.hooks) = (configuration, hooks)
+  /// Where journald listens.
+  private let journal: String
+
+  package init(_ configuration: Configuration, hooks: HookRunner, journal: String = Journal.socket) {
+    (self.configuration, self.hooks, self.journal) = (configuration, hooks, journal)
     host = Host.name
   }
 
@@ -37,7 +40,7 @@ package final class Teller {
     told[event.word, default: 0] += 1
     let json = event.json(host: host, now: WallClock.now, time: WallClock.rfc3339)
     for hook in configuration.hooks where hook.passes(event) {
-      hooks.run(HookJob(hook, event, json: json))
+      hooks.run(HookJob(hook, event, json: json, host: host))
     }
   }
 
@@ -55,8 +58,30 @@ package final class Teller {
 
   private func log(_ fields: [(name: String, value: String)]) {
     guard configuration.alerts.journal else { return complain(fields) }
-    pending.append(fields)
+    pending.append(Pending(fields, at: WallClock.now))
     deliver()
+  }
+
+  /// An entry that journald has yet to take.
+  private struct Pending {
+    var fields: [(name: String, value: String)]
+    /// When it was made, in seconds since 1970: journald stamps an entry when it takes it, and lets nobody else do so.
+    let time: Double
+
+    /// What comes later than that says so in its own words, too.
+    private static let late = 5.0
+
+    init(_ fields: [(name: String, value: String)], at time: Double) {
+      self.fields = fields + [("FDWATCH_TIME", String((time * 1000).rounded() / 1000))]
+      self.time = time
+    }
+
+    var inTime: [(name: String, value: String)] {
+      guard WallClock.now - time > Self.late else { return fields }
+      return fields.map { field in
+        field.name == "MESSAGE" ? (field.name, "\(field.value) (logged late, of \(WallClock.rfc3339(time)))") : field
+      }
+    }
   }
 
   /// Sends what waits, in its order, if it was not tried a moment ago. To be called now and then.
@@ -71,7 +96,7 @@ package final class Teller {
     lastTry = .now
     while let entry = pending.first {
       do throws(JournalError) {
-        try Journal.send(entry)
+        try Journal.send(entry.inTime, to: journal)
         pending.removeFirst()
         complainedUpTo = max(0, complainedUpTo - 1)
         if isJournalTold, pending.isEmpty {
@@ -80,13 +105,13 @@ package final class Teller {
         }
       } catch .badFieldName(let name) {
         // A label's or ours: without it the rest is worth telling.
-        pending[0].removeAll { $0.name == name }
+        pending[0].fields.removeAll { $0.name == name }
       } catch {
         guard error.mayPassLater else {
           // It would stand in the way of all that come after it.
           if complainedUpTo == 0 {
             complain([("MESSAGE", "\(error), so the next line is not there")])
-            complain(entry)
+            complain(entry.fields)
           }
           pending.removeFirst()
           complainedUpTo = max(0, complainedUpTo - 1)
@@ -113,7 +138,7 @@ package final class Teller {
 
   private func complain(new last: Int) {
     guard last >= complainedUpTo else { return }
-    for entry in pending[complainedUpTo...last] { complain(entry) }
+    for entry in pending[complainedUpTo...last] { complain(entry.fields) }
     complainedUpTo = last + 1
   }
 

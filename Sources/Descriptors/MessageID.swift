@@ -12,9 +12,13 @@ package enum MessageID: String, Sendable, CaseIterable {
   case report = "9a6b8a3ed2be4bb58fd3b4ef7c3b1d5e"
   /// So much came at once that one entry stands for many.
   case storm = "6c2f3c1c0b1e4f3f8b7f2f0c4f7e9a11"
+  /// A silence of several alerts is over.
+  case silenceEnded = "d4a7e3c05b9f4e1c8a6b2f7d1e0c9b53"
   case hookFailed = "1e8f6a9d3b7c4d25a0c9e7f4b2d86a35"
   case configRefused = "7b4c2d9e5f6a4138b1d0e3c5a7f9284d"
 
   /// What an alert's life consists of.
-  package static let alerts: [MessageID] = [.alert, .escalated, .resolved, .reminder, .limit, .report, .storm]
+  package static let alerts: [MessageID] = [
+    .alert, .escalated, .resolved, .reminder, .limit, .report, .storm, .silenceEnded,
+  ]
 }

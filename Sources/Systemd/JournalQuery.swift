@@ -123,6 +123,10 @@ package struct JournalFilter: Sendable, Equatable {
       default: event.fields[name, default: []].append(value)
       }
     }
+    // What waited for a journald says when it happened. Root can be believed, but for a clock that was set back since.
+    if event.isTrusted, let own = event["FDWATCH_TIME"].flatMap({ Double($0) }), own >= 0, own < event.time {
+      event.time = own
+    }
     return event
   }
 

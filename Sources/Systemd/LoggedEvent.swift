@@ -3,7 +3,8 @@
 
 /// An event that was told to the journal.
 package struct LoggedEvent: Sendable, Equatable {
-  /// Seconds since 1970, by the clock of the machine that logged it.
+  /// Seconds since 1970, by the clock of the machine that logged it: when it happened, and not when a journald was there to
+  /// take it.
   package var time: Double
   /// The machine that logged it.
   package var host: String?

@@ -49,11 +49,14 @@ package struct AlertRow: Sendable {
   }
 
   private static func what(_ event: LoggedEvent, _ type: String) -> String {
+    if type == "limit", let count = event["FDWATCH_COUNT"], let limit = event["FDWATCH_SOFT_LIMIT"] {
+      let held = event["FDWATCH_HELD"].map { held in
+        ", \(held) are " + [event["FDWATCH_KIND"], event["FDWATCH_TARGET"]].compactMap { $0 }.joined(separator: " ")
+      }
+      return "limit: \(count) of \(limit) open\(held ?? "")".printable
+    }
     if let kind = event["FDWATCH_KIND"] {
       return [kind, event["FDWATCH_TARGET"]].compactMap { $0?.printable }.joined(separator: " ")
-    }
-    if type == "limit", let count = event["FDWATCH_COUNT"], let limit = event["FDWATCH_SOFT_LIMIT"] {
-      return "limit: \(count) of \(limit) open".printable
     }
     if let more = event["FDWATCH_SUPPRESSED"] { return "\(more) more alerts".printable }
     return type.printable
@@ -95,10 +98,12 @@ package struct AlertTable: Sendable {
   /// So many rows decide how wide the columns of the next one are.
   private static let remembered = 100
 
-  /// - Parameter width: of the terminal; `nil`: as wide as it is.
-  package init(_ rows: [AlertRow], width: Int?, style: TextStyle) {
+  /// - Parameters:
+  ///   - width: of the terminal; `nil`: as wide as it is.
+  ///   - isOfMany: it may hold entries of other machines, whether or not it does now.
+  package init(_ rows: [AlertRow], width: Int?, style: TextStyle, isOfMany: Bool = false) {
     (self.rows, self.width, self.style) = (rows, width, style)
-    showsHost = Set(rows.map(\.host)).count > 1
+    showsHost = isOfMany || Set(rows.map(\.host)).count > 1
   }
 
   /// The title and all rows.

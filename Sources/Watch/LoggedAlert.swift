@@ -22,7 +22,7 @@ extension LoggedEvent {
     object.add("priority", priority)
     object.add("time", WallClock.rfc3339(time))
     if let first = number("FDWATCH_FIRST_SEEN") { object.add("first_seen", WallClock.rfc3339(first)) }
-    if let host { object.add("host", host) }
+    object.add("host", host)
     // Whoever is not root may have made it up.
     if !isTrusted { object.add("trusted", json: "false") }
     if !isTrusted, let user { object.add("sender_uid", user) }
@@ -32,6 +32,7 @@ extension LoggedEvent {
     if let resolution = self["FDWATCH_RESOLUTION"] { object.add("resolution", resolution) }
     if let suppressed = integer("FDWATCH_SUPPRESSED") { object.add("suppressed", suppressed) }
     if let units = lines("FDWATCH_UNITS") { object.add("units", units) }
+    if let ids = lines("FDWATCH_ALERT_IDS") { object.add("alert_ids", ids) }
     object.add("silenced", json: self["FDWATCH_SILENCED"] == "1" ? "true" : "false")
     object.add("labels", json: labels)
     object.add("message", message)
@@ -56,6 +57,7 @@ extension LoggedEvent {
       object.add("target", self["FDWATCH_TARGET"])
     }
     if let leaked = integer("FDWATCH_LEAKED") { object.add("leaked", leaked) }
+    if let held = integer("FDWATCH_HELD") { object.add("held", held) }
     if let rate = number("FDWATCH_RATE_PER_HOUR") { object.add("rate_per_hour", rate) }
     if let left = number("FDWATCH_SECONDS_TO_LIMIT") { object.add("seconds_to_limit", left) }
     if let confidence = number("FDWATCH_CONFIDENCE") { object.add("confidence", confidence) }

@@ -38,6 +38,8 @@ package final class WatchedProcess {
   private var nextLimits = Duration.zero
   private var isCollectorKnown = false
   private static let limitsPause = Duration.seconds(60)
+  /// Its profiles are asked for as though something looked suspicious.
+  package var isNearLimit = false
   /// As of the last poll.
   package private(set) var count: Int
 
@@ -90,6 +92,8 @@ package final class WatchedProcess {
 
   package var detector: Detector { analysis.detector }
   package var findings: [Finding] { analysis.findings }
+  /// What fills its table, as of the last look at it.
+  package var holders: Holders { analysis.holders }
   /// Those of them that do not wait for a stack any more.
   package var toldFindings: [Finding] { analysis.toldFindings }
 
@@ -181,7 +185,7 @@ package final class WatchedProcess {
 
   private func readTables(at time: Duration) {
     guard let tables, !tables.isIdle else { return }
-    let (new, told) = tables.tick(at: time, isSuspicious: detector.wantsProfile)
+    let (new, told) = tables.tick(at: time, isSuspicious: detector.wantsProfile || isNearLimit)
     snapshots += new
     notes += told
   }
@@ -205,7 +209,7 @@ package final class WatchedProcess {
     }
     let needsWitness = findings.contains { $0.blame?.stacks.isEmpty != false }
     let (new, told) = profiles.tick(
-      at: time, process, isSuspicious: detector.wantsProfile, needsWitness: needsWitness)
+      at: time, process, isSuspicious: detector.wantsProfile || isNearLimit, needsWitness: needsWitness)
     snapshots += new
     notes += told
   }

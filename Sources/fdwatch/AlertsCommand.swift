@@ -129,7 +129,7 @@ struct AlertsCommand: ParsableCommand {
   private func showText(_ query: JournalQuery) throws {
     let rows = try latest(query) { AlertRow($0) }
     let width = Terminal.isTerminal(1) ? Terminal.size(1)?.columns : nil
-    var table = AlertTable(rows, width: width, style: .forOutput)
+    var table = AlertTable(rows, width: width, style: .forOutput, isOfMany: merge || directory != nil)
     if rows.isEmpty, !follow { return emit(nothing) }
     for line in table.lines { emit(line) }
     try goOn(query) { event in for line in table.append(AlertRow(event)) { emit(line) } }

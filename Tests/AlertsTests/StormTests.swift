@@ -41,10 +41,11 @@ private func victim(_ pid: Int32 = 9) -> AlertProcess {
     var pid: Int32 = 0
     func flood(at time: Duration) -> Int {
       (0..<5).reduce(0) { sum, user in
-        sum + (0..<20).reduce(0) { sum, _ in
-          pid += 1
-          return sum + book.alert(finding(), stray(pid, of: "u\(user)"), at: time).count
-        }
+        sum
+          + (0..<20).reduce(0) { sum, _ in
+            pid += 1
+            return sum + book.alert(finding(), stray(pid, of: "u\(user)"), at: time).count
+          }
       }
     }
     #expect(flood(at: .zero) == 20)
@@ -93,7 +94,7 @@ private func victim(_ pid: Int32 = 9) -> AlertProcess {
     #expect(told[0].message.contains(" of user attacker"))
     #expect(JournalEntry(told[0])["FDWATCH_UNITS"]?.hasPrefix("user attacker") == true)
     let json = told[0].json(host: "h", now: 0) { "\($0)" }
-    #expect(json.contains("\"suppressed\":") && json.contains("\"units\":[\"user attacker\"") && json.contains("\"counts\":["))
+    for part in ["\"suppressed\":", "\"units\":[\"user attacker\"", "\"counts\":["] { #expect(json.contains(part)) }
   }
 
   @Test func `never holds back what is critical, of whomever`() {
@@ -185,6 +186,12 @@ private func victim(_ pid: Int32 = 9) -> AlertProcess {
     for pid in 1...5600 { _ = book.alert(finding(), stray(Int32(pid)), at: .seconds(400)) }
     #expect(book.saved.count < 5600)
     #expect(known.isSubset(of: book.firing.map(\.id)) && known.count == 50)
+  }
+
+  @Test func `of notes is bounded, and leaves room for those on others`() {
+    var book = AlertBook()
+    let noted = (1...4000).count { book.mayNote(stray(Int32($0)), at: at(.zero)) }
+    #expect(noted == 100 && book.mayNote(victim(), at: at(.zero)))
   }
 
   @Test func `costs no more than its entries`() {

@@ -103,4 +103,32 @@ import Testing
       return
     }
   }
+
+  @Test func `of a limit can name what fills the table, and the stack that opened most of it`() throws {
+    var analysis = Analysis()
+    for time in 0..<30 {
+      var poll = Poll(time: .seconds(time * 10), count: 100 + 2 * time)
+      // A pool from the beginning, and something that grows.
+      let numbers = time == 0 ? Array(0..<100) : [98 + 2 * time, 99 + 2 * time]
+      poll.opened = numbers.map {
+        .init(
+          number: Int32($0), target: time == 0 ? "anon_inode:[eventfd]" : "pipe:[\($0)]", inode: UInt64($0), flags: 2,
+          position: 0)
+      }
+      if time == 29 {
+        poll.profiles = [
+          .init(
+            name: "file",
+            stacks: [.init(frames: ["main.pool"], count: 100), .init(frames: ["main.leak"], count: 2 * time)])
+        ]
+      }
+      _ = analysis.observe(poll)
+    }
+    let holders = analysis.holders
+    #expect(holders.most?.kind == .eventfd && holders.fastest?.kind == .pipe)
+    // The rate of the last minute or so.
+    #expect(holders.sentences == ["100 of 158 are eventfd", "pipe grows fastest, by 13/min to 58"])
+    let stack = try #require(holders.blame?.stacks.first)
+    #expect(stack.culprit == "main.pool" && abs(stack.share - 100.0 / 158) < 0.01)
+  }
 }

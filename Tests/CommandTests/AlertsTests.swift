@@ -49,6 +49,37 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(try run("--format", "json").output.isEmpty)
   }
 
+  @Test func `names the host where journals of several may lie, and when it happened`() throws {
+    try send("alert", leak + ["TIME=1764000001.25"])
+    try send("alert", leak + ["TIME=99999999999"])
+    try send("alert", leak + ["TIME=1764000001.25"], asNobody: true)
+    let host = try #require(ProcessInfo.processInfo.hostName.split(separator: ".").first)
+    let table = try run("-D", journal.directory).output.split(separator: "\n")
+    #expect(table.first?.contains("HOST") == true && table.dropFirst().first?.contains(host) == true, "\(table)")
+    #expect(try run("--merge").output.split(separator: "\n").first?.contains("HOST") == true)
+    #expect(try run().output.split(separator: "\n").first?.contains("HOST") == false)
+    let lines = try run("--format", "json", "--untrusted").output.split(separator: "\n")
+    let events = try lines.map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
+    #expect(events.count == 3 && events.allSatisfy { ($0["host"] as? String)?.isEmpty == false })
+    let times = events.map { $0["time"] as? String ?? "" }
+    #expect(times[0].hasPrefix("2025-11-24T"), "its own time, and not that of the journal: \(times)")
+    // Not of a clock that is wrong, nor of a user who may be.
+    #expect(!times[1].hasPrefix("5138") && times[2].prefix(10) == times[1].prefix(10))
+    // What is asked for by time is asked for by its own.
+    #expect(try run("--since", "2025-11-25", "--format", "json").output.split(separator: "\n").count == 1)
+  }
+
+  @Test func `shows what fills a table`() throws {
+    try send(
+      "alert",
+      [
+        "TYPE=limit", "ALERT_ID=9", "PID=812", "COMM=orders", "COUNT=1020", "SOFT_LIMIT=1024", "KIND=tcp",
+        "TARGET=10.0.0.5:5432", "HELD=812",
+      ])
+    #expect(try run().output.contains("limit: 1020 of 1024 open, 812 are tcp 10.0.0.5:5432"))
+    #expect(try run("--format", "json").output.contains("\"held\":812"))
+  }
+
   @Test func `is a table, with who opened what leaks below`() throws {
     try send("alert", leak)
     try send("notice", leak)

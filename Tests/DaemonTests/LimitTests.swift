@@ -24,8 +24,11 @@ import Testing
   @Test func `is told though nothing leaks, and over when it is far again`() throws {
     let child = try fullChild(named: "dt-limit")
     let daemon = try RunningDaemon(RunningDaemon.watching("dt-limit", hook))
-    try daemon.waitFor("dt-limit[\(child.pid)]: 990 of 1000 descriptors are open")
+    // It is full when it is seen for the first time, and leaks nothing: what it holds can be seen from outside.
+    try daemon.waitFor("dt-limit[\(child.pid)]: 990 of 1000 descriptors are open", "; 987 of 990 are eventfd")
     let alert = try #require(try daemon.alerts.first)
+    #expect(alert["kind"] as? String == "eventfd" && alert["held"] as? Int == 987)
+    #expect(alert["evidence"] as? [String] == ["987 of 990 are eventfd"])
     #expect(alert["type"] as? String == "limit" && alert["priority"] as? Int == 2)
     let id = try #require(alert["id"] as? String)
     try daemon.waitFor("hook file: got alert \(id)")
@@ -34,6 +37,13 @@ import Testing
     try child.close(Array(child.open.prefix(500)))
     try daemon.waitFor("Over: dt-limit[\(child.pid)]")
     try daemon.waitFor("hook file: got resolved \(id)")
+  }
+
+  @Test func `names what fills the table of one that was only counted until then`() throws {
+    let child = try fullChild(named: "dt-limit-3")
+    let daemon = try RunningDaemon(
+      "interval = \"250ms\"\n[alerts]\njournal = false\n[[watch]]\ncomm = \"dt-limit-3\"\n")
+    try daemon.waitFor("dt-limit-3[\(child.pid)]: 990 of 1000 descriptors are open", "; 987 of 990 are eventfd")
   }
 
   @Test func `is not told again by a daemon that was restarted, and is over when the process has gone`() throws {
