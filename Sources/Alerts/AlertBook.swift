@@ -245,7 +245,9 @@ extension AlertBook {
   }
 
   func cause(of finding: Finding, _ process: AlertProcess) -> Cause {
-    Cause(type: .leak, owner: owner(of: process), subject: "\(finding.kind.rawValue) \(finding.target ?? "")")
+    // Workers whose targets differ in their own pids only leak the same.
+    let target = (finding.target ?? "").withoutNumber(process.pid)
+    return Cause(type: .leak, owner: owner(of: process), subject: "\(finding.kind.rawValue) \(target)")
   }
 }
 
@@ -274,5 +276,25 @@ extension AlertBook {
   package mutating func endUnit(_ unit: String, at moment: Moment) -> [AlertEvent] {
     entries.keys.filter { $0.type == .leak && $0.owner == unit }
       .flatMap { remove($0, .exited, at: moment) { $0.process.pid == 0 } }
+  }
+}
+
+extension String {
+  /// `/x/leak-4711-*` without 4711 is `/x/leak-*-*`: where that is a number of its own, and not a part of another.
+  fileprivate func withoutNumber(_ number: Int32) -> String {
+    let digits = String(number)
+    guard number > 0, utf8.first == UInt8(ascii: "/"), contains(digits) else { return self }
+    var text = ""
+    var run = ""
+    for character in self {
+      if character.isASCII, character.isNumber {
+        run.append(character)
+        continue
+      }
+      text += run == digits ? "*" : run
+      text.append(character)
+      run = ""
+    }
+    return text + (run == digits ? "*" : run)
   }
 }

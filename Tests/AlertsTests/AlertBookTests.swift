@@ -65,6 +65,17 @@ extension [AlertEvent] {
     #expect(book.end(finding(), process(40), at: .seconds(101)).words == [.resolved])
   }
 
+  @Test func `of workers whose targets have their pids in them is one`() {
+    var book = AlertBook()
+    let told = (4711...4720).flatMap { book.alert(finding("/x/leak-\($0)-*"), process($0), at: .zero) }
+    #expect(told.words == [.alert] && book.firing.map(\.members.count) == [10])
+    #expect((4711...4719).flatMap { book.end(finding("/x/leak-\($0)-*"), process($0), at: .seconds(1)) }.isEmpty)
+    #expect(book.end(finding("/x/leak-4720-*"), process(4720), at: .seconds(1)).words == [.resolved])
+    // A part of a number is none of its own, nor is an address's.
+    #expect(book.alert(finding("/x/14711"), process(471), at: .seconds(2)).words == [.alert])
+    #expect(book.alert(finding("/x/24711"), process(471), at: .seconds(2)).words == [.alert])
+  }
+
   @Test func `of another cause, unit or lone process is another`() {
     var book = AlertBook()
     let all = [

@@ -16,13 +16,16 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
     put /usr/local/bin/prefork 755 <<'END'
     #!/bin/bash
     # prefork COUNT FILES: keeps so many workers. Each opens so many files that bear its pid, one every 2.5 seconds; then it
-    # exits and is replaced. With 0 for FILES it opens ten a second, for ever.
+    # exits and is replaced. With 0 for FILES it opens one file twenty times a second, for ever.
     exec 3<> <(:)
     work() {
       trap - TERM
       for ((n = 1; FILES == 0 || n <= FILES; n++)); do
-        exec {fd}<>"/srv/spool/leak-$BASHPID-$n"
-        if ((FILES == 0)); then read -rt 0.1 -u 3; else read -rt 2.5 -u 3; fi
+        if ((FILES == 0)); then
+          exec {fd}<>/srv/spool/together && read -rt 0.05 -u 3
+        else
+          exec {fd}<>"/srv/spool/leak-$BASHPID-$n" && read -rt 2.5 -u 3
+        fi
       done
     }
     COUNT=$1 FILES=$2
@@ -72,7 +75,7 @@ private let needsContainer = Comment(rawValue: "cannot boot a container with the
       try eventually("end \(turn) is told") { try entries(container, unit, "FDWATCH_EVENT=resolved").count >= turn }
     }
     let alerts = try entries(container, unit, "FDWATCH_EVENT=alert")
-    #expect(Set(alerts.compactMap { $0["FDWATCH_ALERT_ID"] }).count == 4)
+    #expect(Set(alerts.compactMap { $0["FDWATCH_ALERT_ID"] }).count >= 4)
     #expect(alerts.allSatisfy { $0["FDWATCH_PID"] != nil }, "none is of workers that were recycled: \(alerts)")
     let status = try container.run(["fdwatch", "status", "--format", "json"]).output
     #expect(!status.contains("together.service"), "\(status)")
