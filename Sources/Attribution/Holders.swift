@@ -30,7 +30,7 @@ package struct Holders: Sendable {
     var sentences = ["\(most.open) of \(max(open, most.open)) are \(most.name)"]
     if let fastest {
       let isSame = fastest.kind == most.kind && fastest.target == most.target
-      let pace = Int(min(fastest.growth, 1e6).rounded())
+      let pace = Int(clamping: fastest.growth.rounded())
       sentences.append(
         isSame ? "they grow by \(pace)/min" : "\(fastest.name) grows fastest, by \(pace)/min to \(fastest.open)")
     }

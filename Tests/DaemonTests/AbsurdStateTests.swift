@@ -35,9 +35,21 @@ import Testing
     for second in 20..<26 {
       let left = Leftovers(
         kind: .file, target: "/x", survivors: 6, evidence: 5, placesSum: 3, thirds: 7, span: 100)
-      _ = units.exited([left], of: "a.service", command: "x", seconds: 100, alive: 2, at: .seconds(second))
+      units.exited(worker([left], at: .seconds(second)), at: .seconds(second))
+      // The last two have no successors yet.
+      if second < 24 { units.appeared(process, start: .seconds(second)) }
+      _ = units.settle(at: .seconds(second < 24 ? second + 40 : second)) { _ in 2 }
     }
+    units.exited(worker(nil, at: .seconds(30)), at: .seconds(30))
     return (book, units)
+  }
+
+  /// One that has exited.
+  private static func worker(_ leftovers: [Leftovers]?, at time: Duration) -> ExitedWorker {
+    var process = process
+    process.unit = "a.service"
+    return ExitedWorker(
+      process, limits: Limits(soft: 9, hard: 9), run: 7, leftovers: leftovers, growth: 9, seconds: 100, lastSeen: time)
   }
 
   @Test func `are refused, or change no more than what is said`() async {
@@ -66,7 +78,8 @@ import Testing
           for event in book.tick(at: moment) { _ = JournalEntry(event) }
           _ = book.update(Self.finding, of: Self.process, count: 1, limits: Limits(soft: 9, hard: 9), at: moment)
           _ = book.endUnconfirmed(at: moment) + book.exited(Self.process, at: moment) + book.finish(at: moment)
-          _ = units.exited([], of: "a.service", command: "x", seconds: 100, alive: 0, at: moment.time)
+          units.exited(Self.worker([], at: moment.time), at: moment.time)
+          _ = units.settle(at: moment.time + .seconds(40)) { _ in 0 }
         }
       }
       #expect(restored > 0 && refused > restored / 4, "\(restored) restored, \(refused) refused")
