@@ -67,4 +67,12 @@ private struct Seeded: RandomNumberGenerator {
     check(Array(("x = " + String(repeating: piece, count: 100_000)).utf8))
     check(Array(String(repeating: piece + "\n", count: 100_000).utf8))
   }
+
+  // The parser's tables of blanks have no entry for such letters. That this is no undefined behaviour, the fuzzer's
+  // sanitizer sees: its corpus has these three.
+  @Test func `beyond ASCII are text in quotes, and a problem elsewhere`() {
+    let loaded = Configuration.load("labels.a = \"\"\"\\\n  äb\"\"\"")
+    #expect(loaded.isValid && loaded.configuration.labels == ["a": "äb"])
+    for text in ["größe = 1", "interval = 0.2¹"] { #expect(!Configuration.load(text).isValid, "\(text)") }
+  }
 }
