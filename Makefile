@@ -51,6 +51,7 @@ demo: toolchain ## install what is missing, build, and watch a leaking server un
 test: toolchain deps build ## install what is missing, build, and run all tests
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
+	JOBS=$$(nproc) Tests/Fuzz/run.sh 2
 
 # With GCC, which brings the sanitizer's library.
 tsan: ## run the C library's threads under ThreadSanitizer
@@ -62,8 +63,8 @@ bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some m
 	@packaging/install-deps.sh build bench
 	@Benchmarks/run.sh
 
-fuzz: toolchain ## fuzz the profile decoders (SECONDS=60)
-	@packaging/install-deps.sh build
+fuzz: toolchain ## fuzz every decoder of foreign bytes, each for SECONDS=60
+	@packaging/install-deps.sh build test
 	@Tests/Fuzz/run.sh $(or $(SECONDS),60)
 
 install: ## install what `make build` made (PREFIX=/usr/local, DESTDIR=)
@@ -83,4 +84,4 @@ lint: toolchain ## check format and style
 	  bash -n "$$script" || exit 1; done
 
 clean: ## remove what was built
-	rm -rf .build Benchmarks/.build packaging/deb/*.deb
+	rm -rf .build .build-fuzz Benchmarks/.build packaging/deb/*.deb

@@ -116,3 +116,11 @@ let package = Package(
   ],
   cxxLanguageStandard: .cxx17
 )
+
+// Built by Tests/Fuzz/run.sh alone: it takes flags of its own.
+if Context.environment["FDWATCH_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["Daemon"], path: "Tests/Fuzz", exclude: ["run.sh", "corpus"],
+      swiftSettings: [.swiftLanguageMode(.v6)]))
+}

@@ -37,6 +37,7 @@ for purpose in "${@:-build}"; do
         ;;
     test)
         need systemd has_journald # some tests start a journald of their own
+        need xz-utils has xz # the corpora of Tests/Fuzz
         need util-linux has unshare nsenter setpriv
         need mount has mount
         need iproute2 has ip
