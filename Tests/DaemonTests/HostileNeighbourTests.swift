@@ -81,7 +81,8 @@ private final class Neighbourhood {
     try wait(
       for: ["\(victimName)[\(victim.pid)] leaks ", "got alert of \(victimName)"]
         + others.map { "[\($0.pid)] leaks " })
-    #expect(try daemon.get("/healthz").hasPrefix("ok"))
+    // It may be degraded, as it cannot read what was offered: but it answers, and with nothing worse.
+    #expect(try ["ok", "degraded"].contains(daemon.get("/healthz").split(separator: "\n").first))
     if let anonymous = cgroup?.anonymous {
       #expect(anonymous < Self.memory, "\(anonymous >> 20) MiB")
     } else {
