@@ -54,6 +54,9 @@ package struct FrameFilter: Sendable {
     "/usr/lib/go", "/usr/local/go/src/", "/go/pkg/mod/", "/vendor/", "/rustc/", "/.cargo/registry/", "/usr/lib/python3",
     "/usr/local/lib/python3", "/site-packages/", "/dist-packages/", "/node_modules/", "node:internal", "/usr/include/",
     "/libexec/src/",
+    // CPython's interpreter, where it was built with debug data: its static functions have names as a program's own.
+    "Python/ceval", "Python/pythonrun.c", "Python/bltinmodule.c", "Modules/main.c", "Objects/call.c",
+    "Objects/methodobject.c", "Objects/descrobject.c", "Objects/classobject.c", "Objects/typeobject.c",
   ]
 
   package func isOwn(_ frame: String) -> Bool {
