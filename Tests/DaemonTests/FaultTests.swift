@@ -48,6 +48,8 @@ import Testing
       ]) { $1 })
     #expect(reports.status == .exited(0), "\(reports.errors)")
     try daemon.eventually { try daemon.metric("fdwatch_reports_total") == 300 }
+    // Its words are read to their end.
+    #expect(try daemon.terminate().status == .exited(0))
     // Those of one unit are one alert after twenty; of whom nothing is known each is one of its own.
     let told = daemon.said.split(separator: "\n").filter { $0.contains(": dropped ") }
     #expect(told.count >= 20 && told.allSatisfy { $0.contains("fdwatch[") }, "\(told)")
