@@ -33,17 +33,11 @@ package struct ChildProcess: Sendable {
     let memory = Descriptor(
       owning: try retrying("memfd_create") { unsafe fdwatch_memory_file("fdwatch-event", input, input.count) })
     let (inputNumber, outputNumber) = (memory.number, output.number)
-    var argv = unsafe arguments.map { unsafe UnsafePointer(strdup($0)) }
-    var envp = unsafe environment.map { unsafe UnsafePointer(strdup($0)) }
-    defer {
-      unsafe argv.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) }
-      unsafe envp.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) }
+    let child = unsafe withCStringArrays(arguments, environment) { argv, envp in
+      unsafe fdwatch_spawn(
+        argv, envp, inputNumber, outputNumber, user?.user ?? .max, user?.group ?? .max, user?.groups ?? [],
+        CInt(user?.groups.count ?? 0))
     }
-    unsafe argv.append(nil)
-    unsafe envp.append(nil)
-    let child = unsafe fdwatch_spawn(
-      argv, envp, inputNumber, outputNumber, user?.user ?? .max, user?.group ?? .max, user?.groups ?? [],
-      CInt(user?.groups.count ?? 0))
     if child < 0 { throw .last("execve") }
     pid = child
   }
@@ -60,6 +54,17 @@ package struct ChildProcess: Sendable {
 
   /// Asks the command and all of its group to end, or ends them and all that they have started.
   package func end(byForce: Bool) { kill(pid, byForce ? fdwatch_END_BY_FORCE : fdwatch_END) }
+}
+
+/// Arguments and environment as execve(2) takes them: each an array that NULL ends.
+func withCStringArrays(
+  _ arguments: [String], _ environment: [String],
+  _ body: ([UnsafePointer<CChar>?], [UnsafePointer<CChar>?]) -> CInt
+) -> CInt {
+  let argv = unsafe arguments.map { unsafe UnsafePointer(strdup($0)) } + [nil]
+  let envp = unsafe environment.map { unsafe UnsafePointer(strdup($0)) } + [nil]
+  defer { unsafe (argv + envp).forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
+  return unsafe body(argv, envp)
 }
 
 /// A pipe: what is written to one end is read from the other, which does not block.

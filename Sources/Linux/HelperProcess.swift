@@ -13,15 +13,9 @@ package struct HelperProcess: Sendable {
     _ arguments: [String], environment: [String], input: borrowing Descriptor, output: borrowing Descriptor
   ) throws(SystemCallError) {
     let (inputNumber, outputNumber) = (input.number, output.number)
-    var argv = unsafe arguments.map { unsafe UnsafePointer(strdup($0)) }
-    var envp = unsafe environment.map { unsafe UnsafePointer(strdup($0)) }
-    defer {
-      unsafe argv.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) }
-      unsafe envp.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) }
+    let child = unsafe withCStringArrays(arguments, environment) { argv, envp in
+      unsafe fdwatch_spawn_helper(argv, envp, inputNumber, outputNumber)
     }
-    unsafe argv.append(nil)
-    unsafe envp.append(nil)
-    let child = unsafe fdwatch_spawn_helper(argv, envp, inputNumber, outputNumber)
     if child < 0 { throw .last("execve") }
     pid = child
   }
