@@ -19,6 +19,9 @@ final class RunningDaemon {
 
     init() throws { directory = try TemporaryDirectory() }
 
+    /// What a daemon that is killed now leaves of its alerts: they are written after they were told.
+    var keptAlerts: String { get throws { try String(contentsOfFile: state + "/alerts.json", encoding: .utf8) } }
+
     func configure(_ text: String) throws { try text.write(toFile: configuration, atomically: true, encoding: .utf8) }
   }
 

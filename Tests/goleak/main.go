@@ -23,6 +23,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,7 @@ var (
 	objects = pprof.NewProfile("goleak/objects") // which are no descriptors at all
 	folder  string
 	kept    = make(chan *os.File, 1<<20) // or the collector would close them
+	leaked  atomic.Int64
 )
 
 // tracked is a file with its entry in the profile: its caller's stack, under a key of its own.
@@ -88,6 +90,7 @@ func main() {
 	load := flag.Float64("load", 20, "files opened per second that are closed within two seconds")
 	limit := flag.Uint64("limit", 0, "soft and hard limit of open files")
 	delay := flag.Duration("delay", 0, "time until it begins to leak")
+	most := flag.Int64("most", 1<<20, "files leaked before it stops leaking")
 	flag.Parse()
 
 	if *limit > 0 {
@@ -139,6 +142,9 @@ func main() {
 			}
 			open := sites[name]
 			every(perSecond, func(n int) {
+				if leaked.Add(1) > *most {
+					return
+				}
 				if t, err := open(n); err == nil {
 					kept <- t.File
 				}
