@@ -46,11 +46,10 @@ demo: toolchain ## install what is missing, build, and watch a leaking server un
 	@$(MAKE) --no-print-directory build
 	@Demo/run.sh $(binary)
 
-# The other runner would close with "0 tests": there is no XCTest here.
 # A release, too: some tests install the package of it where a real systemd runs.
 test: toolchain deps build ## install what is missing, build, and run all tests
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --disable-xctest
+	@Tests/run.sh
 	JOBS=$$(nproc) Tests/Fuzz/run.sh 2
 
 # With GCC, which brings the sanitizer's library.
@@ -80,7 +79,7 @@ format: toolchain ## format all Swift files in place
 
 lint: toolchain ## check format and style
 	$(SWIFT) format lint --strict --parallel --recursive $(swift_files)
-	@for script in .ci/run Demo/run.sh Tests/bed/*.sh Tests/Fuzz/*.sh packaging/*.sh packaging/deb/*.sh; do \
+	@for script in .ci/run Demo/run.sh Tests/*.sh Tests/bed/*.sh Tests/Fuzz/*.sh packaging/*.sh packaging/deb/*.sh; do \
 	  bash -n "$$script" || exit 1; done
 
 clean: ## remove what was built

@@ -5,34 +5,14 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// A container with the daemon and leaking services, shared by the tests of a run: a leak takes its time to be sure of.
+/// A container with the daemon and leaking services.
 ///
 /// Every service leaks from the beginning, so that all are told of after the same twenty seconds.
 final class DaemonHost {
   let container: SystemdContainer
   static let hasGo = Machine.canRun("go", "version")
 
-  /// One test at a time uses it: its suite is serialized.
-  private static let shared = Mutex<SharedHost?>(nil)
-
-  /// The host in a known state: the daemon as it was installed and started, whatever the test before has done to it or
-  /// left undone. What is mended costs the time in which leaks are found anew; what cannot be mended is replaced.
-  static func ready() throws -> DaemonHost {
-    if let host = shared.withLock({ $0?.host }) {
-      do {
-        try host.restore()
-        return host
-      } catch {
-        // One that takes no commands any more.
-        shared.withLock { $0 = nil }
-      }
-    }
-    let host = try DaemonHost()
-    shared.withLock { $0 = SharedHost(host: host) }
-    return host
-  }
-
-  private func restore() throws {
+  fileprivate func restore() throws {
     // A daemon that is stopped or stuck answers nobody, and one that answers may be about to end.
     try container.shell(
       #"""
@@ -60,7 +40,7 @@ final class DaemonHost {
       """#)
   }
 
-  private init() throws {
+  fileprivate init() throws {
     container = try SystemdContainer()
     try container.shell(Self.files)
     if Self.hasGo { try container.copy(try GoProgram.build(), to: "/usr/local/bin/goleak") }
@@ -135,9 +115,28 @@ final class DaemonHost {
     """#
 }
 
-/// For a static: its users are one after the other.
-struct SharedHost: @unchecked Sendable {
-  let host: DaemonHost
+/// The host of a suite, for its tests in turn: a leak takes its time to be sure of.
+final class HostKeeper: Sendable {
+  /// The suite is serialized: its tests are one after the other.
+  private struct Kept: @unchecked Sendable { let host: DaemonHost }
+  private let kept = Mutex<Kept?>(nil)
+
+  /// The host in a known state: the daemon as it was installed and started, whatever the test before has done to it or
+  /// left undone. What is mended costs the time in which leaks are found anew; what cannot be mended is replaced.
+  func ready() throws -> DaemonHost {
+    if let host = kept.withLock({ $0?.host }) {
+      do {
+        try host.restore()
+        return host
+      } catch {
+        // One that takes no commands any more.
+        kept.withLock { $0 = nil }
+      }
+    }
+    let host = try DaemonHost()
+    kept.withLock { $0 = Kept(host: host) }
+    return host
+  }
 }
 
 /// An entry of the journal: names, and values as text.

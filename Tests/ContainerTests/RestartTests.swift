@@ -5,7 +5,16 @@ import Foundation
 import TestSupport
 import Testing
 
-extension `The service` {
+private let obstacle = SystemdContainer.obstacle ?? DebianPackage.obstacle
+private let needsContainer = Comment(rawValue: "cannot boot a container with the package: \(obstacle ?? "")")
+
+@Suite(.enabled(if: obstacle == nil, needsContainer), .serialized) struct `A service that is disturbed` {
+  private static let keeper = HostKeeper()
+  private let host: DaemonHost
+  private var container: SystemdContainer { host.container }
+
+  init() throws { host = try Self.keeper.ready() }
+
   @Test func `refuses a bad configuration when it is reloaded, and holds to the old one`() throws {
     let bad = "/etc/fdwatch/fdwatch.d/20-bad.toml"
     try container.shell("printf 'interval = \"7 parsecs\"\\n[[hook]]\\nname = 1\\n' >\(bad)")

@@ -9,10 +9,11 @@ private let obstacle = SystemdContainer.obstacle ?? DebianPackage.obstacle
 private let needsContainer = Comment(rawValue: "cannot boot a container with the package: \(obstacle ?? "")")
 
 @Suite(.enabled(if: obstacle == nil, needsContainer), .serialized) struct `The service` {
-  let host: DaemonHost
-  var container: SystemdContainer { host.container }
+  private static let keeper = HostKeeper()
+  private let host: DaemonHost
+  private var container: SystemdContainer { host.container }
 
-  init() throws { host = try DaemonHost.ready() }
+  init() throws { host = try Self.keeper.ready() }
 
   @Test func `is ready when it has looked at all processes, and says what it watches`() throws {
     #expect(try container.output(of: "systemctl", "is-active", "fdwatch.service") == "active\n")
