@@ -14,8 +14,10 @@ package struct StateStore: Sendable {
   private var silencesFile: String { folder + "/silences.json" }
   private var runsFile: String { folder + "/hooks.json" }
 
-  /// Larger than what a thousand processes with a thousand descriptors need.
-  private static let longest = 256 << 20
+  /// 200,000 descriptors, which is all that are followed, take some 8 MB; what is read is in memory twice for a moment.
+  private static let mostOfDetectors = 16 << 20
+  /// A thousand alerts take a tenth.
+  private static let mostOfJSON = 8 << 20
   private static let magic = Array("fdwatch detectors 1\n".utf8)
 
   package init(folder: String) { self.folder = folder }
@@ -75,7 +77,11 @@ extension StateStore {
     bytes.append(UInt8(ascii: "\n"))
     bytes.append(littleEndian: UInt64(clamping: time.nanoseconds))
     try Files.replace(detectorsFile) { (file) throws(SystemCallError) in
+      var left = Self.mostOfDetectors - bytes.count
       for (key, state) in states {
+        // It could not be read again: the smaller ones that follow may fit.
+        guard state.count + 24 <= left else { continue }
+        left -= state.count + 24
         bytes.append(littleEndian: UInt64(UInt32(bitPattern: key.pid)))
         bytes.append(littleEndian: key.startTime)
         bytes.append(littleEndian: UInt64(state.count))
@@ -94,7 +100,7 @@ extension StateStore {
   /// What was saved on this boot. Each state has a checksum of its own, which who restores it looks at.
   /// - Parameter time: now, since boot.
   package func rememberedDetectors(boot: String, at time: Duration) throws(StateError) -> Remembered {
-    guard let bytes = try read(detectorsFile) else { return Remembered() }
+    guard let bytes = try read(detectorsFile, most: Self.mostOfDetectors) else { return Remembered() }
     guard bytes.starts(with: Self.magic), let end = bytes[Self.magic.count...].firstIndex(of: UInt8(ascii: "\n")) else {
       throw .unknown(path: detectorsFile, reason: "its first line is another")
     }
@@ -124,9 +130,9 @@ extension StateStore {
     return remembered
   }
 
-  private func read(_ path: String) throws(StateError) -> [UInt8]? {
+  private func read(_ path: String, most: Int) throws(StateError) -> [UInt8]? {
     do {
-      return try Files.read(path, limit: Self.longest)
+      return try Files.read(path, limit: most)
     } catch {
       if error.meaning == .noSuchEntry { return nil }
       throw .unreadable(path: path, reason: error.reason)
@@ -184,11 +190,12 @@ extension StateStore {
     encoder.outputFormatting = [.sortedKeys]
     // What we encode are plain values: it does not fail.
     guard let data = try? encoder.encode(value) else { return }
+    if data.count > Self.mostOfJSON { throw SystemCallError("write", errno: SystemCallError.tooLarge) }
     try Files.replace(path, with: Array(data), isDurable: isDurable)
   }
 
   private func decode<Value: Decodable>(_ path: String) throws(StateError) -> Value? {
-    guard let bytes = try read(path) else { return nil }
+    guard let bytes = try read(path, most: Self.mostOfJSON) else { return nil }
     do {
       return try JSONDecoder().decode(Value.self, from: Data(bytes))
     } catch {
