@@ -46,7 +46,8 @@ package struct EvidenceStore: Sendable {
         try write("verdicts.txt", Array(close.verdictLines.joined(separator: "\n").utf8) + [10])
         if let profile = close.lastProfile { try write("profile.pb.gz", profile) }
       }
-      try write("descriptors.txt", Array(Self.descriptors(process.subject, in: procfs).utf8))
+      try write(
+        "descriptors.txt", Array(Self.descriptors(process.subject, in: procfs, bytes: settings.maxBytes).utf8))
     }
     forgetOld(keeping: settings.keep)
   }
@@ -54,11 +55,18 @@ package struct EvidenceStore: Sendable {
   /// More than that is no evidence any more, but work.
   private static let mostDescriptors = 20_000
 
-  private static func descriptors(_ identity: AlertProcess, in procfs: borrowing Procfs) -> String {
+  private static func descriptors(_ identity: AlertProcess, in procfs: borrowing Procfs, bytes: Int) -> String {
     do throws(ProcfsError) {
       let directory = try ProcessDirectory(pid: identity.pid, in: procfs)
       guard directory.startTime == identity.startTime else { return "The process has exited.\n" }
-      return folded(try directory.targets(most: mostDescriptors))
+      var found: [(number: Int32, target: String)] = []
+      var left = bytes
+      try directory.forEachTarget(most: mostDescriptors) { number, target in
+        found.append((number, target))
+        left -= target.utf8.count
+        return left > 0
+      }
+      return folded(found)
     } catch {
       return "\(error)\n"
     }

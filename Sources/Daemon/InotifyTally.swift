@@ -49,10 +49,12 @@ package struct InotifyTally: Sendable {
       }
       return left == nil ? [] : judge(percent, &book, at: now)
     }
-    if let directory = try? ProcessDirectory(pid: entry.pid, in: procfs),
-      let targets = try? directory.targets(most: Self.mostDescriptors)
-    {
-      let found = targets.count { $0.target == "anon_inode:inotify" || $0.target == "anon_inode:[inotify]" }
+    if let directory = try? ProcessDirectory(pid: entry.pid, in: procfs) {
+      var found = 0
+      try? directory.forEachTarget(most: Self.mostDescriptors) { _, target in
+        if target == "anon_inode:inotify" || target == "anon_inode:[inotify]" { found += 1 }
+        return true
+      }
       if found > 0 { counts[entry.user, default: 0] += found }
     }
     return []

@@ -283,17 +283,17 @@ extension ProcessDirectory {
     return lines(text[...]).lazy.compactMap { $0.after("0::") }.first.map(\.text)
   }
 
-  /// The names of its descriptors and what they refer to, one by one, for whoever looks closer: at most so many.
-  package func targets(most: Int) throws(ProcfsError) -> [(number: Int32, target: String)] {
+  /// The names of its descriptors and what they refer to, one by one, for whoever looks closer: at most so many, and none
+  /// after one for which the answer is false. They are not collected here: a target may have 4 KiB.
+  package func forEachTarget(most: Int, _ body: (Int32, String) -> Bool) throws(ProcfsError) {
     let fd = try openDirectory("fd")
     var numbers: [Int32] = []
-    return try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
+    try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
       try fd.list(into: &numbers)
-      var found: [(number: Int32, target: String)] = []
       for number in numbers.prefix(most) {
-        if let target = try fd.withLink(number, { String(repairing: $0) }) { found.append((number, target)) }
+        guard let target = try fd.withLink(number, { String(repairing: $0) }) else { continue }
+        if !body(number, target) { return }
       }
-      return found
     }
   }
 

@@ -47,7 +47,7 @@ private struct ProcessTree {
     _ = try? process.identity()
     _ = try? process.commandLine(upTo: ProcessDirectory.shownCommandLine)
     _ = try? process.innermostPid()
-    _ = try? process.targets(most: 10)
+    try? process.forEachTarget(most: 10) { _, _ in true }
     _ = try? process.details(of: 3)
     _ = process.environment("FDWATCH_PROFILE")
     _ = try? process.collector()
