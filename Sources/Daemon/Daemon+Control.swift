@@ -99,6 +99,7 @@ extension Daemon {
     own.isStateFailing = scribe.failure != nil
     (own.reportsReceived, own.reportsDropped) = (reports?.received ?? 0, reports?.refused ?? 0)
     own.unreadableProfiles = unreadableProfiles.count
+    own.countedOnly = countedOnly.count
     return own
   }
 

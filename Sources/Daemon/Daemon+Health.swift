@@ -23,6 +23,12 @@ extension Daemon {
     return (count, example)
   }
 
+  /// Processes with too many descriptors to be looked at closely.
+  var countedOnly: (count: Int, example: String?) {
+    let all = roster.watched.lazy.filter { $0.countedUntil != nil }
+    return (all.count, all.first.map { "\($0.subject.name) (\($0.count) open)" })
+  }
+
   /// Sentences for a person; none while all is well.
   var healthProblems: [String] {
     var problems: [String] = []
@@ -41,6 +47,11 @@ extension Daemon {
     if let example = profiles.example {
       let others = profiles.count == 1 ? "" : ", and \(profiles.count - 1) more"
       problems.append("cannot read the profile of \(example)\(others)")
+    }
+    let counted = countedOnly
+    if let example = counted.example {
+      let others = counted.count == 1 ? "" : ", and \(counted.count - 1) more"
+      problems.append("too many descriptors to be looked at closely, only counted: \(example)\(others)")
     }
     if let reason = reading.parser.problem { problems.append(reason) }
     return problems

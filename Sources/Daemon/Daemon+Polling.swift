@@ -21,7 +21,10 @@ extension Daemon {
       } else if try watched.sentry.poll(at: time) {
         roster.lookClosely(index, in: procfs, at: time)
       }
+      if watched.close != nil { roster.hasRoom(for: index, at: time) }
       observeLimit(of: index, at: time)
+    } catch .tooManyDescriptors {
+      roster.countOnly(index, at: time)
     } catch .gone {
       exited(index)
     } catch .zombie {
@@ -31,6 +34,17 @@ extension Daemon {
       roster.remove(index, as: roster.failure(error), at: time)
       book.lost(watched.subject, at: moment)
       sayOnce("\(watched.subject.name) cannot be watched any more: \(error)")
+    }
+  }
+
+  /// What was found of those that cannot be followed any more is neither confirmed nor over.
+  func tellCountedOnly() {
+    for subject in roster.takeCountedOnly() {
+      book.lost(subject, at: moment)
+      sayOnce(
+        "\(subject.name) has too many descriptors open to be looked at closely: only their number is watched. More of "
+          + "\(subject.account.printable) are not told",
+        about: "too many descriptors of \(subject.account)")
     }
   }
 

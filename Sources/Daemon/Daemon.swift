@@ -321,6 +321,7 @@ extension Daemon {
       }
       poll(index, at: time)
     }
+    tellCountedOnly()
     procfs.sockets.forgetOld()
   }
 

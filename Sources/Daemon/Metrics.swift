@@ -26,6 +26,7 @@ package struct OwnFigures: Sendable {
   package var reportsReceived: UInt64 = 0
   package var reportsDropped: UInt64 = 0
   package var unreadableProfiles = 0
+  package var countedOnly = 0
   /// In words.
   package var problems: [String] = []
 
@@ -153,6 +154,10 @@ package struct Metrics: Sendable {
     add("fdwatch_reports_dropped_total", [], Double(own.reportsDropped))
     about("fdwatch_profiles_unreadable", "gauge", "Watched processes whose profile cannot be read.")
     add("fdwatch_profiles_unreadable", [], Double(own.unreadableProfiles))
+    about(
+      "fdwatch_processes_counted_only", "gauge",
+      "Watched processes with too many descriptors to be looked at closely.")
+    add("fdwatch_processes_counted_only", [], Double(own.countedOnly))
     guard let handles = own.hostHandles else { return }
     about("fdwatch_host_file_handles", "gauge", "Open file descriptions of the host (fs.file-nr).")
     add("fdwatch_host_file_handles", [], Double(handles.open))

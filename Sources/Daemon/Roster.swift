@@ -30,6 +30,9 @@ package final class Roster {
   /// Of our own descriptors, so many are for processes; one each, and one more for those that are looked at closely.
   private let budget: Int
   private var closeCount = 0
+  /// Those that are only counted since the last question: see ``takeCountedOnly()``.
+  private var newlyCountedOnly: [AlertProcess] = []
+  private var tracking: TrackingBudget
   package let users = UserNames()
 
   /// What is left for whoever asks, for hooks, evidence, state and the lists of descriptors themselves.
@@ -43,9 +46,14 @@ package final class Roster {
     case unseen(Unseen)
   }
 
-  /// - Parameter descriptors: how many we may have open ourselves.
-  package init(_ treatments: Treatments, remembered: StateStore.Remembered, descriptors: UInt64) {
-    (self.treatments, self.remembered) = (treatments, remembered)
+  /// - Parameters:
+  ///   - descriptors: how many we may have open ourselves.
+  ///   - tracking: how many of others' may be followed one by one.
+  package init(
+    _ treatments: Treatments, remembered: StateStore.Remembered, descriptors: UInt64,
+    tracking: TrackingBudget = TrackingBudget()
+  ) {
+    (self.treatments, self.remembered, self.tracking) = (treatments, remembered, tracking)
     let limit = Int(clamping: descriptors)
     budget = max(2, limit - min(max(limit / 8, Self.reserve.lowerBound), Self.reserve.upperBound))
   }
@@ -61,7 +69,10 @@ package final class Roster {
   package func withWatched(_ index: Int, _ body: (inout Watched) -> Void) {
     let wasClose = watched[index].close != nil
     body(&watched[index])
-    if wasClose, watched[index].close == nil { closeCount -= 1 }
+    if wasClose, watched[index].close == nil {
+      closeCount -= 1
+      tracking.release(watched[index].subject.pid)
+    }
   }
 
   /// Another configuration holds.
@@ -171,19 +182,50 @@ package final class Roster {
     _ index: Int, _ memory: (state: [UInt8], savedAt: Duration)? = nil, in procfs: borrowing Procfs, at time: Duration
   ) {
     let entry = watched[index]
-    guard entry.close == nil, hasRoomForCloseLook,
-      let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
+    guard entry.close == nil, hasRoomForCloseLook, entry.countedUntil.map({ time >= $0 }) ?? true,
+      hasRoom(for: index, at: time)
+    else { return }
+    guard let directory = try? ProcessDirectory(pid: entry.subject.pid, in: procfs),
       directory.startTime == entry.subject.startTime,
       let process = try? WatchedProcess(
         directory, in: procfs, interval: entry.treatment.interval,
         start: { WallClock.now - Instant.now.sinceBoot.seconds }, profiling: entry.treatment.profiling,
-        remembered: memory)
-    else { return }
+        limit: Self.censusLimit, remembered: memory)
+    else { return tracking.release(entry.subject.pid) }
     watched[index].lookClosely(process, at: time)
     closeCount += 1
     watched[index].subject = AlertProcess(
       process.identity, userName: users.name(process.identity.user), unit: entry.subject.unit)
     watched[index].subject.sessionUser = entry.subject.sessionUser
+  }
+
+  /// Paths are 60 bytes long as a rule: those of one process's descriptors are not cut, unless it has very many.
+  private static let censusLimit = CensusLimit(descriptors: TrackingBudget.perProcess, targetBytes: 4 << 20)
+
+  /// Whether what it has open can be followed. Where there is no room it is only counted from now on; others may have to
+  /// make room for it.
+  @discardableResult package func hasRoom(for index: Int, at time: Duration) -> Bool {
+    let (subject, count) = (watched[index].subject, watched[index].count)
+    switch tracking.charge(count, pid: subject.pid, account: subject.account) {
+    case .refused:
+      countOnly(index, at: time)
+      return false
+    case .granted(let displaced):
+      for pid in displaced { if let other = indices[pid] { countOnly(other, at: time) } }
+      return true
+    }
+  }
+
+  /// It has too many descriptors open to be looked at closely.
+  package func countOnly(_ index: Int, at time: Duration) {
+    if watched[index].countedUntil == nil { newlyCountedOnly.append(watched[index].subject) }
+    withWatched(index) { $0.countOnly(at: time) }
+  }
+
+  /// Processes that were looked at closely, or grew, and are only counted now: each once.
+  package func takeCountedOnly() -> [AlertProcess] {
+    defer { newlyCountedOnly = [] }
+    return newlyCountedOnly
   }
 
   /// Before its first poll: whether its owner has named a profile, in its unit or in its environment. To read that of all
@@ -210,6 +252,7 @@ package final class Roster {
   @discardableResult package func remove(_ index: Int, as unseen: Unseen? = nil, at time: Duration = .zero) -> Watched {
     let gone = watched[index]
     if gone.close != nil { closeCount -= 1 }
+    tracking.release(gone.subject.pid)
     indices[gone.subject.pid] = nil
     watched.swapAt(index, watched.count - 1)
     watched.removeLast()

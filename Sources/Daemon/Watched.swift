@@ -29,6 +29,10 @@ package struct Watched {
   var isKeptAtLimit = false
   /// Its leaks as of the last look.
   package var findings: [Finding] = []
+  /// It has too many descriptors open to be looked at closely, and until then is only counted.
+  package private(set) var countedUntil: Duration?
+  /// Its number falls, and others leave: so long later there may be room.
+  private static let retryPause = Duration.seconds(600)
   /// Whether it is known what its owner says of it.
   package var isMet = false
 
@@ -51,6 +55,15 @@ package struct Watched {
   package mutating func lookClosely(_ process: WatchedProcess, at time: Duration) {
     close = process
     calmSince = time
+    countedUntil = nil
+  }
+
+  /// It takes more room than there is for it.
+  mutating func countOnly(at time: Duration) {
+    countedUntil = time + Self.retryPause
+    guard let close else { return }
+    sentry.resume(count: close.count, limits: close.limits, at: time)
+    (self.close, findings) = (nil, [])
   }
 
   /// Lets go of what is known in detail where nothing has come of it for long.

@@ -14,7 +14,9 @@ package struct DescriptorTable: Sendable {
   /// Makes fingerprints unpredictable to whoever chooses the paths.
   private let seed = UInt64.random(in: .min ... .max)
 
-  package init() {}
+  private let limit: CensusLimit
+
+  package init(limit: CensusLimit = .none) { self.limit = limit }
 
   /// How many descriptors were open at the last census.
   package var count: Int { entries.count }
@@ -58,7 +60,8 @@ extension DescriptorTable {
     of process: inout ProcessDirectory, verifying verification: Verification, into poll: inout Poll
   ) throws(ProcfsError) {
     let numbers = try list(&process)
-    var walk = try Walk(process, verification, seed: seed, mounts: mounts)
+    if numbers.count > limit.descriptors { throw .tooManyDescriptors(numbers.count) }
+    var walk = try Walk(process, verification, seed: seed, mounts: mounts, targetBytes: limit.targetBytes)
     var merged: [Entry] = []
     merged.reserveCapacity(numbers.count)
     var next = 0
@@ -114,17 +117,21 @@ extension DescriptorTable {
     let verification: Verification
     let seed: UInt64
     var mounts: Mounts
+    /// Left for the targets of what is new.
+    var targetBytes: Int
     var closed: [Int32] = []
     var opened: [Poll.Opened] = []
     var moved: [Poll.Moved] = []
 
     init(
-      _ process: borrowing ProcessDirectory, _ verification: Verification, seed: UInt64, mounts: Mounts
+      _ process: borrowing ProcessDirectory, _ verification: Verification, seed: UInt64, mounts: Mounts,
+      targetBytes: Int
     ) throws(ProcfsError) {
       fd = try process.openDirectory("fd")
       self.verification = verification
       self.seed = seed
       self.mounts = mounts
+      self.targetBytes = targetBytes
     }
 
     /// What a number refers to now. `nil` if it was closed since it was listed.
@@ -180,10 +187,15 @@ extension DescriptorTable.Walk {
   private mutating func open(
     _ number: Int32, _ link: Link, _ process: borrowing ProcessDirectory
   ) throws(ProcfsError) -> DescriptorTable.Entry? {
-    let target = link.target ?? ""
+    var target = link.target ?? ""
     var kind = Kind(target: target)
     guard let info = try readInfo(number, kind, process) else { return nil }
     kind = Kind(target: target, flags: info.flags, position: info.position)
+    let length = target.utf8.count
+    if length > max(targetBytes, CensusLimit.cutTarget) {
+      target = String(repairing: Array(target.utf8.prefix(CensusLimit.cutTarget)).span) + "..."
+    }
+    targetBytes -= min(targetBytes, length)
     var inode = link.inode ?? info.inode ?? 0
     if kind == .file, let mount = info.mountID, process.isLive, mounts.isLocal(mount, of: process) {
       // A directory opened without O_DIRECTORY, a named pipe, a device outside /dev.

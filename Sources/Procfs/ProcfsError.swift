@@ -13,6 +13,8 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
   /// The kernel does not let us read it. `missing` is what would: empty where we hold all that is known to help.
   case denied(file: String, missing: [Capability])
   case failed(file: String, SystemCallError)
+  /// It has more open than a census may take in: see ``CensusLimit``.
+  case tooManyDescriptors(Int)
   /// What the kernel wrote is not what proc(5) says.
   case malformed(file: String, line: String)
 
@@ -32,6 +34,7 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
     case .denied(let file, let missing):
       "may not read \(file): needs \(missing.map(\.name).joined(separator: " and "))"
     case .failed(let file, let error): "cannot read \(file): \(error.reason)"
+    case .tooManyDescriptors(let count): "it has \(count) descriptors open, too many to look at each"
     case .malformed(let file, let line): "cannot understand \(file): \"\(line.printable)\""
     }
   }

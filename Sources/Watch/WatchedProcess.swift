@@ -16,7 +16,7 @@ package final class WatchedProcess {
   /// As of the last verification: a process may execute another program.
   package private(set) var identity: ProcessIdentity
   private var directory: ProcessDirectory
-  private var table = DescriptorTable()
+  private var table: DescriptorTable
   private var schedule: Schedule
   private let sockets: SocketTables
   private let counting: Procfs.Counting
@@ -56,12 +56,14 @@ package final class WatchedProcess {
   /// - Parameters:
   ///   - directory: of the process.
   ///   - start: the wall clock at time zero of the watch, asked when words are made: it may have been set meanwhile.
+  ///   - limit: how much a look at it may take in.
   ///   - remembered: what an earlier detector knew of this very process, and when it was saved on the clock of the polls.
   package init(
     _ directory: consuming ProcessDirectory, in procfs: borrowing Procfs, interval: Duration,
-    start: @escaping @Sendable () -> Double, profiling: Profiling = .none,
+    start: @escaping @Sendable () -> Double, profiling: Profiling = .none, limit: CensusLimit = .none,
     remembered: (state: [UInt8], savedAt: Duration)? = nil
   ) throws(ProcfsError) {
+    table = DescriptorTable(limit: limit)
     var directory = directory
     let count = try directory.countOrExplain()
     let identity = try directory.identity()

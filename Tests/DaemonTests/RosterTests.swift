@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is watched, and what is known of who could not be for a while.
 
+import Alerts
 import Config
 import Detection
 import Foundation
@@ -34,6 +35,33 @@ import Watch
     roster.list([child.pid], in: procfs, at: .seconds(200))
     let again = try #require(roster.watched.first?.close)
     #expect(again.detector.classReports.map(\.open) == known.map(\.open) && roster.unseen.isEmpty)
+  }
+
+  @Test func `only counts who has more descriptors than there is room for, and looks again later`() throws {
+    let child = try child(named: "dt-room")
+    try child.open("eventfd", 50)
+    let procfs = try Procfs(path: "/proc")
+    let loaded = Configuration.load(
+      text: Array("sensitivity = \"high\"\n[[watch]]\ncomm = \"dt-room\"".utf8), path: "f")
+    let roster = Roster(
+      Treatments(loaded.configuration), remembered: StateStore.Remembered(), descriptors: 1000,
+      tracking: TrackingBudget(total: 100, perProcess: 80))
+    roster.list([child.pid], in: procfs, at: .seconds(100))
+    let process = try #require(roster.watched.first?.close)
+
+    try child.open("eventfd", 60)
+    _ = try process.poll(at: .seconds(101))
+    #expect(!roster.hasRoom(for: 0, at: .seconds(101)))
+    #expect(roster.watched[0].close == nil && roster.watched[0].count > 100)
+    #expect(roster.takeCountedOnly().map(\.pid) == [child.pid])
+    roster.lookClosely(0, in: procfs, at: .seconds(200))
+    #expect(roster.watched[0].close == nil, "it is not tried again at once")
+
+    try child.close(Array(child.open.prefix(60)))
+    _ = try roster.watched[0].sentry.poll(at: .seconds(701))
+    roster.lookClosely(0, in: procfs, at: .seconds(701))
+    #expect(roster.watched[0].close != nil && roster.watched[0].countedUntil == nil)
+    #expect(roster.takeCountedOnly().isEmpty)
   }
 
   @Test func `waits for no name service that hangs, and knows the name later`() throws {

@@ -11,6 +11,7 @@ import gzip
 import mmap
 import os
 import random
+import resource
 import shutil
 import socket
 import struct
@@ -391,6 +392,46 @@ def many(count):
         os.kill(child, 9)
 
 
+def unlimited():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def descriptors(processes, each):
+    """So many processes with so many descriptors each, and growing."""
+    unlimited()
+    done, told = os.pipe()
+    for _ in range(int(processes)):
+        if os.fork() == 0:
+            file = os.open("/dev/null", os.O_RDONLY)
+            for _ in range(int(each)):
+                os.dup(file)
+            leak()
+            os.close(told)
+            sys.stdin.read()
+            os._exit(0)
+    os.close(told)
+    # It ends when all have what they are to have.
+    os.read(done, 1)
+    ready()
+
+
+def paths(folder, count):
+    """So many files of which each has a path of its own, nearly as long as there can be."""
+    unlimited()
+    os.chdir(folder)
+    length = len(os.getcwd())
+    while length < 3700:
+        os.mkdir("d" * 240)
+        os.chdir("d" * 240)
+        length += 241
+    for index in range(int(count)):
+        os.open(f"{index:0100}", os.O_RDWR | os.O_CREAT, 0o600)
+        os.unlink(f"{index:0100}")
+    leak()
+    ready()
+
+
 def idle():
     leak()
     ready()
@@ -400,6 +441,6 @@ if __name__ == "__main__":
     ATTACKS = {
         "times": times, "table": table, "frames": frames, "labels": labels, "addresses": addresses,
         "compiler-map": compiler_map, "elf": elf, "arguments": arguments, "slow": slow, "swap": swap, "port": port,
-        "many": many, "idle": idle,
+        "many": many, "descriptors": descriptors, "paths": paths, "idle": idle,
     }
     ATTACKS[sys.argv[1]](*sys.argv[2:])
