@@ -140,7 +140,8 @@ extension AlertBook {
       return fire(cause(of: finding, process), .leak, member, process.account, text: nil, routing, at: moment)
     case .resolved(let finding, let how):
       return withdraw(process, finding, how, at: moment)
-    case .notice: return []
+    // What is not sure wakes nobody; and the figures of what was told come with ``update``.
+    case .suspected, .raised, .notice: return []
     }
   }
 

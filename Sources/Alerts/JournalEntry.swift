@@ -38,8 +38,9 @@ package struct JournalEntry: Sendable, Equatable {
   }
 
   /// A notice of a detector: worth a line, wakes nobody.
-  package init(_ notice: Notice, of process: AlertProcess) {
-    head("\(process.name): \(notice.text)", id: AlertWord.notice.messageID, priority: 6)
+  /// - Parameter priority: 6, or 5 for a suspicion.
+  package init(_ notice: Notice, of process: AlertProcess, priority: Int = 6) {
+    head("\(process.name): \(notice.text)", id: AlertWord.notice.messageID, priority: priority)
     append("OBJECT_PID", String(process.pid))
     append("FDWATCH_EVENT", AlertWord.notice.rawValue)
     append(process)

@@ -40,6 +40,12 @@ extension Finding {
     (evidence + [blame?.sentence, forecast(limits: limits)].compactMap { $0 }).joined(separator: " ")
   }
 
+  /// `tcp 10.0.0.5:5432 may leak (62 %): …`, of what is not sure enough for an alert.
+  package var suspicionInWords: String {
+    let words = (evidence.prefix(1) + [settles].compactMap { $0 }).joined(separator: " ")
+    return "\(subject) may leak (\(confidence.percent)): \(words)"
+  }
+
   /// How long the soft limit is away.
   package func forecast(limits: Limits) -> String {
     guard let left = timeToLimit else {

@@ -85,6 +85,7 @@ package struct Analysis: Sendable {
       case .alert(let finding) where !hasStack(finding.id):
         waiting.append((finding.id, time + min(Self.patience, (finding.timeToLimit ?? .seconds(600)) / 10)))
       case .escalated(let finding) where waiting.contains { $0.finding == finding.id }: break
+      case .raised(let finding, _) where waiting.contains { $0.finding == finding.id }: break
       case .resolved(let finding, _) where waiting.contains { $0.finding == finding.id }:
         // Over before it was told: both are told now.
         waiting.removeAll { $0.finding == finding.id }
@@ -170,10 +171,13 @@ extension DetectionEvent {
     case .escalated(var finding):
       finding.blame = blame(finding.id)
       self = .escalated(finding)
+    case .raised(var finding, let isAlert):
+      finding.blame = blame(finding.id)
+      self = .raised(finding, isAlert: isAlert)
     case .resolved(var finding, let how):
       finding.blame = blame(finding.id)
       self = .resolved(finding, how)
-    case .attributed, .notice: break
+    case .suspected, .attributed, .notice: break
     }
   }
 }

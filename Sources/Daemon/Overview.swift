@@ -24,7 +24,7 @@ package struct UnitRow: Sendable, Equatable {
   /// What is leaked per second, of leaks that were told.
   package var leakedPerSecond = 0.0
   package var timeToLimit: Duration?
-  package var verdict = Verdict.unknown
+  package var verdict = Verdict.undecided
 
   package var name: String { unit ?? command }
 }
@@ -46,7 +46,9 @@ package struct Overview: Sendable {
 
   package init() {}
 
-  private static let severity: [Verdict] = [.unknown, .steady, .load, .step, .warmUp, .sawtooth, .leak]
+  private static let severity: [Verdict] = [
+    .undecided, .steady, .load, .step, .heldByClient, .capacity, .collector, .leak,
+  ]
 
   package mutating func add(_ watched: Watched) {
     let key = watched.subject.unit ?? "\u{0}" + watched.subject.command
@@ -64,7 +66,7 @@ package struct Overview: Sendable {
       if soft > 0 { units[index].fullest = max(units[index].fullest, Double(count) / Double(soft)) }
     }
     guard let process = watched.close else {
-      if units[index].verdict == .unknown { units[index].verdict = .steady }
+      if units[index].verdict == .undecided { units[index].verdict = .steady }
       return
     }
     let verdict = process.detector.overall

@@ -32,7 +32,7 @@ protocol Storable {
 /// goes before (Fowler, Noll, Vo). Nothing that is read is believed: counts are checked against the bytes that are left.
 struct Archive {
   /// Changes with the fields of whatever is stored.
-  static let version: UInt16 = 2
+  static let version: UInt16 = 3
   private static let magic = Array("FDWD".utf8)
 
   private var bytes: [UInt8] = []

@@ -11,7 +11,6 @@ struct ClassRecord: Sendable {
   var kind: Kind
   /// TCP sockets whose peer has hung up are a class of their own: among many in good use they would not be seen.
   var isCloseWait = false
-  var isDeleted = false
   var label: TargetLabel
 
   var open = 0
@@ -35,11 +34,15 @@ struct ClassRecord: Sendable {
   /// The largest number open since the watch began.
   var mostOpen = 0
 
-  var verdict = Verdict.unknown
-  /// 0…1.
-  var suspicion = 0.0
-  /// Why the verdict is what it is, for whoever asks.
-  var reason = ""
+  var verdict = Verdict.undecided
+  /// Of a leak, 0…1.
+  var probability = 0.0
+  /// Of what was told of it, the same from suspicion to end; 0 if nothing was.
+  var findingID = 0
+  /// The highest probability that was told.
+  var toldProbability = 0.0
+  /// The finding speaks of a backlog: its members do not stay, but there are ever more.
+  var isBacklogTold = false
   var finding: Finding? {
     get { boxed.first }
     set { boxed = newValue.map { [$0] } ?? [] }
@@ -65,11 +68,17 @@ struct ClassRecord: Sendable {
   /// Most are closed in bulk, and more than once.
   var isSawtooth: Bool { bulkCloses >= 2 && Double(closedInBulk) >= 0.6 * Double(everClosed) }
 
-  /// Bytes that it takes, with what it is likely to take yet: a histogram, a reason.
+  /// Bytes that it takes, with what it is likely to take yet: a histogram.
   var footprint: Int {
-    MemoryLayout<ClassRecord>.stride + key.heapBytes + label.heapBytes + max(reason.heapBytes, 128)
+    MemoryLayout<ClassRecord>.stride + key.heapBytes + label.heapBytes
       + AgeHistogram.heapBytes + (closedInitial.counts.isEmpty ? 0 : AgeHistogram.heapBytes)
       + (boxed.first?.heapBytes ?? 0)
+  }
+
+  /// What was told of it is over: what comes is a new one.
+  mutating func forgetTold() {
+    (findingID, toldProbability) = (0, 0)
+    (findingPeak, toldUrgency, isBacklogTold) = (0, 0, false)
   }
 
   /// All that were ever closed.
@@ -91,6 +100,10 @@ struct ClassRecord: Sendable {
     if finding == nil {
       finding = other.finding
       (findingUntil, findingPeak, toldUrgency) = (other.findingUntil, other.findingPeak, other.toldUrgency)
+      isBacklogTold = other.isBacklogTold
+      if finding != nil || findingID == 0 {
+        (findingID, toldProbability) = (other.findingID, other.toldProbability)
+      }
     }
   }
 }
@@ -228,7 +241,6 @@ extension ClassRecord: Storable {
     try archive.field(&key)
     try archive.field(&kind)
     try archive.field(&isCloseWait)
-    try archive.field(&isDeleted)
     try archive.field(&label)
     try archive.field(&open)
     try archive.field(&closed)
@@ -244,8 +256,10 @@ extension ClassRecord: Storable {
     try archive.field(&isToldSawtooth)
     try archive.field(&mostOpen)
     try archive.field(&verdict)
-    try archive.field(&suspicion)
-    try archive.field(&reason)
+    try archive.field(&probability)
+    try archive.field(&findingID)
+    try archive.field(&toldProbability)
+    try archive.field(&isBacklogTold)
     try archive.field(&finding)
     try archive.field(&findingUntil)
     try archive.field(&findingPeak)
@@ -259,7 +273,7 @@ extension ClassRecord {
   func isSound(until now: Double) -> Bool {
     closed.isSound(until: now) && closedInitial.isSound(until: now) && openedRate.isSound(until: now)
       && closedRate.isSound(until: now) && (-1...now).contains(lastBulkClose) && (0...now).contains(findingUntil)
-      && (0...1).contains(suspicion) && (finding?.isSound ?? true)
+      && (0...1).contains(probability) && (0...1).contains(toldProbability) && (finding?.isSound ?? true)
   }
 }
 

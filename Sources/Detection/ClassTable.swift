@@ -95,7 +95,6 @@ struct ClassTable: Sendable {
     }
     var record = ClassRecord(key: key, kind: kind, label: TargetLabel(label))
     record.isCloseWait = isCloseWait
-    record.isDeleted = key.hasSuffix(TargetPatterns.deletedMark) && kind != .memfd && !label.isNamelessFile
     let index: UInt16
     if let free = slots.firstIndex(where: \.isVacant) {
       index = UInt16(free)
@@ -175,14 +174,6 @@ struct ClassTable: Sendable {
     for index in slots.indices where slots[index].open > slots[index].mostOpen {
       slots[index].mostOpen = slots[index].open
     }
-  }
-}
-
-extension String {
-  /// A file that never had a name (`O_TMPFILE`) always reads `/tmp/#12345 (deleted)`: that says nothing.
-  fileprivate var isNamelessFile: Bool {
-    guard let slash = lastIndex(of: "/") else { return false }
-    return self[slash...].dropFirst().first == "#"
   }
 }
 

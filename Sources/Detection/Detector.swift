@@ -9,27 +9,35 @@ import Descriptors
 package struct Detector: Sendable {
   var ledger = Ledger()
   var classes = ClassTable()
-  private var limits: Limits?
+  var limits: Limits?
   /// Nothing is known of it until a class looks suspicious.
-  private var collector: Collector?
-  private var count = 0
+  var collector: Collector?
+  var count = 0
   /// When the watch began: all times in here are seconds since then, so that only differences of time matter.
   private var origin: Duration?
-  private var time = 0.0
+  var time = 0.0
   private var lastCensus: Double?
   /// Usual time between two censuses: a decaying mean.
-  private var censusInterval = 1.0
+  var censusInterval = 1.0
   private var nextEvaluation = 0.0
-  private var nextFindingID = 1
+  var nextFindingID = 1
   /// Alerts that were not retracted.
-  private var standingAlerts = 0
+  var standingAlerts = 0
   /// Restored: the next census tells all that is open, known or not.
   private var isResuming = false
-  /// How much more than usual is asked for before a leak is told, in survivors and in time: 2 for whoever would rather
-  /// wait, 0.5 for whoever would rather know. What has to be shown of each survivor stays the same.
-  package var patience = 1.0
+  /// What the process has done.
+  var work = WorkClock()
+  /// Descriptors per second by which the process grows, leak or not, as of the last judgement.
+  var growth = 0.0
+  var decision = Decision()
+  /// What a false alarm costs, as a multiple of the usual: 2 for whoever would rather wait, 0.5 for whoever would rather
+  /// know. What is believed stays the same.
+  package var patience: Double {
+    get { decision.costRatio / Decision.usualCost }
+    set { decision.costRatio = Decision.usualCost * newValue }
+  }
   /// Names a moment of the watch as a person would, such as `14:02`.
-  private let timeOfDay: (@Sendable (Duration) -> String)?
+  let timeOfDay: (@Sendable (Duration) -> String)?
 
   /// - Parameter timeOfDay: how to name a moment of the watch in the evidence; without it, moments are told as "in the
   ///   last 4 min".
@@ -76,6 +84,11 @@ extension Detector {
     var opened: [LedgerEntry] = []
     opened.reserveCapacity(poll.opened.count)
     for new in poll.opened {
+      if let heir = heir(of: new) {
+        classes[heir.classIndex].open += 1
+        opened.append(heir)
+        continue
+      }
       let (index, remap) = classes.index(kind: new.kind, target: new.target, at: time)
       if let remap {
         ledger.updateAll { $0.follow(remap) }
@@ -98,21 +111,30 @@ extension Detector {
   }
 
   private func entry(for new: Poll.Opened, in index: UInt16, isFirst: Bool) -> LedgerEntry {
-    var entry = LedgerEntry(
+    var marks: LedgerEntry.Marks = isFirst ? .isInitial : []
+    if new.isDeletedFile { marks.insert(.isDeleted) }
+    return LedgerEntry(
       number: new.number, inode: UInt32(truncatingIfNeeded: new.inode), born: time, classIndex: index, kind: new.kind,
-      marks: isFirst ? .isInitial : [])
-    // A file whose name changed, or was deleted, is still the same open file: it keeps its age.
-    if new.kind == .file || new.kind == .directory, new.inode != 0, let old = ledger.index(of: new.number),
-      ledger.entries[old].inode == entry.inode, ledger.entries[old].kind == new.kind
-    {
-      entry.born = ledger.entries[old].born
-      entry.marks = ledger.entries[old].marks.union(.isRenamed)
+      marks: marks)
+  }
+
+  /// A file whose name changed, or was deleted, is still the same open file: it keeps its age, and its class. A class is
+  /// what its members were opened as: else a log that is renamed four times and then deleted would join a class of deleted
+  /// files only when it is old, and that class would seem to grow no more.
+  private func heir(of new: Poll.Opened) -> LedgerEntry? {
+    guard new.kind == .file || new.kind == .directory, new.inode != 0, let index = ledger.index(of: new.number) else {
+      return nil
     }
+    var entry = ledger.entries[index]
+    guard entry.inode == UInt32(truncatingIfNeeded: new.inode), entry.kind == new.kind else { return nil }
+    entry.marks.insert(.isRenamed)
+    if new.isDeletedFile { entry.marks.insert(.isDeleted) } else { entry.marks.remove(.isDeleted) }
     return entry
   }
 
   /// Notes the ages of those that were closed.
   private mutating func bury(_ removed: [LedgerEntry], heirs: [LedgerEntry]) -> [DetectionEvent] {
+    var done = 0
     var deaths = [Bulk](repeating: Bulk(), count: classes.slotCount)
     for entry in removed {
       let heir = heirs.binarySearch(entry.number)
@@ -124,11 +146,13 @@ extension Detector {
         // How old it was is not known. To take it for what was seen of it would make young ones of old ones.
         classes[entry.classIndex].closedInitial.add(age, at: time)
       } else {
+        done += 1
         classes[entry.classIndex].closed.add(age, at: time)
         classes[entry.classIndex].backlog.add(age: age, at: time)
       }
       deaths[Int(entry.classIndex)].add(born: entry.born, isInitial: isInitial, now: time)
     }
+    work.add(done, at: time)
     var events: [DetectionEvent] = []
     for index in classes.indices where deaths[Int(index)].count > 0 {
       let bulk = deaths[Int(index)]
@@ -148,7 +172,7 @@ extension Detector {
         events.append(
           .notice(
             Notice(
-              kind: classes[index].kind, target: classes[index].displayTarget, verdict: .sawtooth,
+              kind: classes[index].kind, target: classes[index].displayTarget, verdict: .collector,
               text:
                 "\(classes[index].kind.rawValue)\(label): \(bulk.count) were released at once, and not for the first time: "
                 + "closes are missing, and a collector makes up for them")))
@@ -213,6 +237,16 @@ extension Detector {
   }
 }
 
+extension Poll.Opened {
+  /// A file that has no name any more. One that never had any (`O_TMPFILE`) always reads `/tmp/#12345 (deleted)`: that
+  /// says nothing.
+  fileprivate var isDeletedFile: Bool {
+    guard kind == .file, target.hasSuffix(TargetPatterns.deletedMark) else { return false }
+    let name = target.lastIndex(of: "/").map { target[$0...].dropFirst() } ?? target[...]
+    return name.first != "#"
+  }
+}
+
 /// Closes of one class in one poll.
 private struct Bulk {
   var count = 0
@@ -253,160 +287,13 @@ extension [LedgerEntry] {
   }
 }
 
-// MARK: Judging
+// MARK: Time
 
 extension Detector {
-  /// A class of fewer, of known age, shows nothing yet.
-  private static let fewestOpen: UInt16 = 6
-
-  private mutating func evaluate() -> [DetectionEvent] {
-    var open = [[UInt16]](repeating: [], count: classes.slotCount)
-    var known = [UInt16](repeating: 0, count: classes.slotCount)
-    for entry in ledger.entries where !entry.marks.contains(.isInitial) {
-      let index = Int(entry.classIndex)
-      if open[index].isEmpty { open[index] = [UInt16](repeating: 0, count: AgeHistogram.binCount) }
-      let bin = AgeHistogram.bin(time - entry.born)
-      open[index][bin] = open[index][bin] == .max ? .max : open[index][bin] + 1
-      known[index] = known[index] == .max ? .max : known[index] + 1
-    }
-    var events: [DetectionEvent] = []
-    for index in Array(classes.indices) {
-      var judgement: Judgement
-      if known[Int(index)] >= Self.fewestOpen {
-        classes[index].closed.decay(to: time)
-        classes[index].closedInitial.decay(to: time)
-        let survival = Survival(
-          open: open[Int(index)], closed: classes[index].closed, closedInitial: classes[index].closedInitial)
-        judgement = facts(of: index, survival).judge()
-      } else {
-        judgement = Judgement(verdict: ordinaryVerdict(of: index), suspicion: 0, reason: "too few of known age")
-      }
-      events += settle(index, judgement)
-    }
-    return events
-  }
-
-  private func ordinaryVerdict(of index: UInt16) -> Verdict {
-    if classes[index].isSawtooth { return .sawtooth }
-    return classes[index].everClosed > 0 ? .load : .steady
-  }
-
-  private func facts(of index: UInt16, _ survival: Survival) -> ClassFacts {
-    var births: [Double] = []
-    var unread = 0
-    var moved = 0
-    var oldest: Double?
-    var uncollected = 0
-    let record = classes[index]
-    for entry in ledger.entries where entry.classIndex == index && !entry.marks.contains(.isInitial) {
-      oldest = min(oldest ?? entry.born, entry.born)
-      if entry.born > record.lastBulkClose { uncollected += 1 }
-      guard time - entry.born >= survival.threshold else { continue }
-      births.append(entry.born)
-      if entry.marks.contains(.hasUnread) { unread += 1 }
-      if entry.marks.contains(.hasMoved) { moved += 1 }
-    }
-    let survivors = births.count
-    func share(_ part: Int) -> Double { survivors == 0 ? 0 : Double(part) / Double(survivors) }
-    births.sort()
-    // Something releases these in bulk. Those that it has not had a chance to release prove nothing, unless there are by
-    // far more of them than it ever let come together.
-    let waitsForRelease = record.bulkCloses > 0 && uncollected <= 2 * record.mostClosedInBulk
-    let isUnreleased =
-      record.bulkCloses > 0 && !waitsForRelease && uncollected * 2 > births.count
-      && record.closedSinceBulk * 4 < uncollected
-    if waitsForRelease { births.removeAll { $0 > record.lastBulkClose } }
-    return ClassFacts(
-      kind: record.kind, now: time, processCount: count, softLimit: limits?.soft, collector: collector,
-      open: record.open,
-      closes: record.closed.everClosed, closedInitial: record.closedInitial.everClosed,
-      closesBeyond: { record.closed.count(beyond: $0) + record.closedInitial.count(beyond: $0) },
-      waitsForRelease: waitsForRelease, isUnreleased: isUnreleased, isSawtooth: record.isSawtooth, survival: survival,
-      births: births,
-      pollInterval: censusInterval, isCloseWait: record.isCloseWait, isDeleted: record.isDeleted,
-      hasOneTarget: record.label.isSingle, unreadShare: share(unread), movedShare: share(moved),
-      backlog: record.backlog.line(at: time), mostOpen: record.mostOpen,
-      openedPerSecond: (record.openedRate.perMinute(at: time) ?? 0) / 60,
-      closedPerSecond: (record.closedRate.perMinute(at: time) ?? 0) / 60, oldestBirth: oldest,
-      patience: patience)
-  }
-
-  /// Takes a judgement over, and says what is new.
-  private mutating func settle(_ index: UInt16, _ judgement: Judgement) -> [DetectionEvent] {
-    classes[index].reason = judgement.reason
-    classes[index].suspicion = judgement.suspicion
-    classes[index].verdict = judgement.verdict
-    if let told = classes[index].finding {
-      let left = survivorCount(of: index, until: classes[index].findingUntil)
-      if left * 2 < classes[index].findingPeak {
-        classes[index].finding = nil
-        var last = told
-        last.leaked = left
-        let isRetracted = classes[index].bulkCloses > classes[index].bulkClosesWhenTold
-        if isRetracted { standingAlerts -= 1 }
-        return [.resolved(last, isRetracted ? .retracted : .closed)]
-      }
-      classes[index].verdict = .leak
-      classes[index].suspicion = 1
-    }
-    guard judgement.verdict == .leak else { return [] }
-    let isNew = classes[index].finding == nil
-    let finding = makeFinding(index, judgement, id: classes[index].finding?.id ?? nextFindingID)
-    if isNew {
-      nextFindingID += 1
-      standingAlerts += 1
-    }
-    classes[index].finding = finding
-    classes[index].findingUntil = judgement.until
-    classes[index].findingPeak = survivorCount(of: index, until: judgement.until)
-    let urgency = finding.urgency
-    defer { classes[index].toldUrgency = max(isNew ? 0 : classes[index].toldUrgency, urgency) }
-    if isNew {
-      classes[index].bulkClosesWhenTold = classes[index].bulkCloses
-      return [.alert(finding)]
-    }
-    return urgency > classes[index].toldUrgency ? [.escalated(finding)] : []
-  }
-
-  private func survivorCount(of index: UInt16, until: Double) -> Int {
-    ledger.entries.count { $0.classIndex == index && $0.born <= until && !$0.marks.contains(.isInitial) }
-  }
-
-  private func makeFinding(_ index: UInt16, _ judgement: Judgement, id: Int) -> Finding {
-    let record = classes[index]
-    let remaining = limits.flatMap { $0.soft < 1 << 40 ? Double($0.soft) - Double(count) : nil }
-    // The number of survivors is Poisson's: 90 % lie within 1.645 standard deviations.
-    let spread = 1.645 / Double(max(judgement.leaked, 1)).squareRoot()
-    let rates = (judgement.perSecond * max(0, 1 - spread))...(judgement.perSecond * (1 + spread))
-    func duration(_ rate: Double) -> Duration? {
-      guard let remaining, rate > 0, remaining / rate < 1e10 else { return nil }
-      return Duration(clampingSeconds: max(0, remaining / rate))
-    }
-    var interval: ClosedRange<Duration>?
-    if let soonest = duration(rates.upperBound), let latest = duration(rates.lowerBound) { interval = soonest...latest }
-    return Finding(
-      id: id, kind: record.kind, target: record.displayTarget, leaked: judgement.leaked,
-      since: moment(judgement.since), ratePerHour: judgement.perSecond * 3600,
-      rateInterval: (rates.lowerBound * 3600)...(rates.upperBound * 3600), timeToLimit: duration(judgement.perSecond),
-      timeToLimitInterval: interval, confidence: (judgement.confidence * 1000).rounded() / 1000,
-      evidence: Evidence(record: record, judgement: judgement, moment: wording).sentences(
-        closedAges: record.closed, survivors: entriesOfSurvivors(index, judgement)))
-  }
-
-  private func entriesOfSurvivors(_ index: UInt16, _ judgement: Judgement) -> [LedgerEntry] {
-    ledger.entries.filter { $0.classIndex == index && !$0.marks.contains(.isInitial) && $0.born >= judgement.since }
-  }
-
   /// The last poll, in seconds since the watch began.
   var lastMoment: Double { time }
 
   func moment(_ seconds: Double) -> Duration { (origin ?? .zero) + Duration(clampingSeconds: seconds) }
-
-  /// `since 14:02`, or `in the last 4 min`.
-  private func wording(_ seconds: Double) -> String {
-    guard let timeOfDay else { return "in the last \(Duration.seconds(time - seconds).inWords)" }
-    return "since \(timeOfDay(moment(seconds)))"
-  }
 }
 
 // MARK: What is believed
@@ -437,45 +324,31 @@ extension Detector {
         kind: record.kind, target: record.displayTarget, open: record.open,
         openedPerMinute: record.openedRate.perMinute(at: time), closedPerMinute: record.closedRate.perMinute(at: time),
         oldest: first.map { Duration(clampingSeconds: time - $0.born) },
-        oldestIsLowerBound: first?.isInitial ?? false, verdict: record.verdict, suspicion: record.suspicion)
+        oldestIsLowerBound: first?.isInitial ?? false, verdict: record.verdict,
+        suspicion: record.finding == nil ? record.probability : 1,
+        probability: record.probability)
     }.sorted { ($0.suspicion, $0.open, $1.kind.rawValue) > ($1.suspicion, $1.open, $0.kind.rawValue) }
   }
 
   /// What it was, when the watch is over: `leak` if one was told and not retracted, else what the most telling class did.
   package var overall: Verdict {
     if standingAlerts > 0 { return .leak }
-    let order: [Verdict] = [.sawtooth, .warmUp, .step, .load, .steady]
+    // A suspicion is no verdict, and nothing else is one beside it.
+    if classes.indices.contains(where: { classes[$0].probability >= Decision.suspicion }) { return .undecided }
+    let order: [Verdict] = [.collector, .capacity, .heldByClient, .step, .load, .steady]
     let seen = Set(classes.indices.filter { classes[$0].mostOpen > 0 }.map { classes[$0].verdict })
-    return order.first(where: seen.contains) ?? .unknown
+    return order.first(where: seen.contains) ?? .undecided
   }
 
   /// Whether a class looks suspicious enough that offsets, ids and sockets are worth their cost.
-  package var needsCloserLook: Bool { classes.indices.contains { classes[$0].suspicion >= 0.5 } }
+  package var needsCloserLook: Bool { isAny(above: 0.25) }
 
   /// Whether a class gives reason enough to ask the process who opened what: well before an alert, as it takes several
   /// answers to tell who.
-  package var wantsProfile: Bool { classes.indices.contains { classes[$0].suspicion >= 0.2 } }
+  package var wantsProfile: Bool { isAny(above: 0.1) }
 
-  /// What was considered of each class, and why it was accepted or rejected.
-  package var explanations: [String] {
-    classes.indices.filter { classes[$0].mostOpen >= 6 }.map { index in
-      let record = classes[index]
-      let target = record.displayTarget.map { " \($0.printable)" } ?? ""
-      return "\(record.kind.rawValue)\(target): \(record.open) open: \(record.verdict.rawValue): \(record.reason)"
-    }
-  }
-}
-
-extension Finding {
-  /// Rises as time runs out.
-  fileprivate var urgency: Int {
-    guard let left = timeToLimit else { return 0 }
-    switch left {
-    case ..<Duration.seconds(600): return 3
-    case ..<Duration.seconds(3600): return 2
-    case ..<Duration.seconds(86400): return 1
-    default: return 0
-    }
+  private func isAny(above probability: Double) -> Bool {
+    classes.indices.contains { classes[$0].probability >= probability || classes[$0].finding != nil }
   }
 }
 
@@ -499,6 +372,8 @@ extension Detector: Storable {
     try archive.field(&nextEvaluation)
     try archive.field(&nextFindingID)
     try archive.field(&standingAlerts)
+    try archive.field(&work)
+    try archive.field(&growth)
   }
 
   /// Whether ledger and classes agree, and nothing lies in the future: what comes from a file is trusted neither with an
@@ -508,7 +383,8 @@ extension Detector: Storable {
       (0...max(time, 1)).contains(censusInterval), (0...time + Self.longestPause).contains(nextEvaluation)
     else { return false }
     guard ledger.entries.allSatisfy({ $0.number >= 0 && (0...time).contains($0.born) }),
-      classes.indices.allSatisfy({ classes[$0].isSound(until: time) })
+      classes.indices.allSatisfy({ classes[$0].isSound(until: time) }), work.isSound(until: time),
+      (0...1e12).contains(growth)
     else { return false }
     var open = [Int](repeating: 0, count: classes.slotCount)
     let known = Set(classes.indices)

@@ -49,9 +49,11 @@ struct Evidence {
 
   private func sign(_ survivors: [LedgerEntry]) -> String? {
     if record.isCloseWait { return "All are in CLOSE_WAIT: the peer hung up and the process did not." }
-    if record.isDeleted { return "The files are deleted: nobody else can open them, and their space is not freed." }
+    if judgement.deletedShare > 0.5 {
+      return "The files are deleted: nobody else can open them, and their space is not freed."
+    }
     let unread = survivors.count { $0.marks.contains(.hasUnread) }
-    if unread * 2 > survivors.count { return "\(unread) of them hold data that nobody reads." }
+    if judgement.unreadShare > 0.5 { return "\(unread) of them hold data that nobody reads." }
     if record.label.isSingle, record.kind == .file || record.kind == .directory {
       return "It is the same \(record.kind.rawValue) each time, opened again while the earlier ones stay open."
     }

@@ -27,11 +27,13 @@ extension Finding {
   /// With its storage, and the words of the evidence.
   var heapBytes: Int {
     32 + MemoryLayout<Finding>.stride + (target?.heapBytes ?? 0) + evidence.heapBytes
-      + evidence.reduce(0) { $0 + $1.heapBytes }
+      + (settles?.heapBytes ?? 0) + evidence.reduce(0) { $0 + $1.heapBytes }
   }
 }
 
 extension Detector {
-  /// Bytes that it takes in all: 24 for each open descriptor, and what ``ClassTable/budget`` allows.
-  package var footprint: Int { MemoryLayout<Detector>.stride + ledger.entries.heapBytes + classes.footprint }
+  /// Bytes that it takes in all: 24 for each open descriptor, the clock of work, and what ``ClassTable/budget`` allows.
+  package var footprint: Int {
+    MemoryLayout<Detector>.stride + ledger.entries.heapBytes + WorkClock.heapBytes + classes.footprint
+  }
 }

@@ -25,6 +25,8 @@ struct LedgerEntry: Sendable {
     static let isCloseWait = Marks(rawValue: 8)
     /// Stands for the same open file under another name. Only during the census that saw it.
     static let isRenamed = Marks(rawValue: 16)
+    /// A file that has no name any more.
+    static let isDeleted = Marks(rawValue: 32)
   }
 }
 

@@ -67,6 +67,10 @@ extension Finding: Storable {
     try archive.field(&timeToLimit)
     try archive.field(&timeToLimitInterval)
     try archive.field(&confidence)
+    try archive.field(&runnerUp)
+    var sentence = settles ?? ""
+    try archive.field(&sentence)
+    settles = sentence.isEmpty ? nil : sentence
     try archive.field(&evidence)
     try archive.field(&blame)
   }
@@ -120,5 +124,13 @@ extension Limits: Storable {
   mutating func store(_ archive: inout Archive) throws(SavedStateError) {
     try archive.field(&soft)
     try archive.field(&hard)
+  }
+}
+
+extension RunnerUp: Storable {
+  static var blank: RunnerUp { RunnerUp(explanation: .load, probability: 0) }
+  mutating func store(_ archive: inout Archive) throws(SavedStateError) {
+    try archive.field(&explanation)
+    try archive.field(&probability)
   }
 }

@@ -3,22 +3,36 @@
 
 import Descriptors
 
-/// What the detector believes of a class.
+/// What the detector believes of a class: the explanation that is more probable than all others together.
 package enum Verdict: String, Sendable, CaseIterable {
-  /// Too little seen to tell.
-  case unknown
+  /// No explanation is.
+  case undecided
   /// Nothing grows.
   case steady
   /// More work: descriptors come and go, their ages are bounded.
   case load
-  /// Filling towards a plateau, as a pool does: what stays is opened ever more rarely.
-  case warmUp = "warm-up"
+  /// Filling towards a plateau, as a pool does.
+  case capacity
   /// One burst that stayed, then no more, as after a reload.
   case step
+  /// Somebody at the other end keeps them open.
+  case heldByClient = "held_by_client"
   /// Released in bulk, as by a garbage collector's finalizers: a missing close that the collector repairs.
-  case sawtooth
+  case collector
   /// A part of what is opened is never closed, and goes on being opened.
   case leak
+
+  init(_ explanation: Explanation) {
+    self =
+      switch explanation {
+      case .leak: .leak
+      case .capacity: .capacity
+      case .collector: .collector
+      case .heldByClient: .heldByClient
+      case .step: .step
+      case .load: .load
+      }
+  }
 }
 
 /// A leak, with what makes us believe it.
@@ -40,6 +54,10 @@ package struct Finding: Sendable, Equatable, Codable {
   package var timeToLimitInterval: ClosedRange<Duration>?
   /// The probability that this is a leak, 0…1.
   package var confidence: Double
+  /// What it would be instead, and with which probability.
+  package var runnerUp: RunnerUp?
+  /// A sentence: what would decide it.
+  package var settles: String?
   /// Two or three sentences that an engineer on call can check.
   package var evidence: [String]
   /// Who opened them, where the process itself can tell. Not the detector's word: attribution adds it.
@@ -66,10 +84,14 @@ package struct Finding: Sendable, Equatable, Codable {
 
 /// A change of what the detector believes.
 package enum DetectionEvent: Sendable, Equatable {
+  /// More probable than not: worth a look, wakes nobody.
+  case suspected(Finding)
   /// A person should look.
   case alert(Finding)
   /// The same leak, more urgent than when it was last told.
   case escalated(Finding)
+  /// Told before, under the same id, and more probable by now: for machines.
+  case raised(Finding, isAlert: Bool)
   /// Who opened what was told of before has become known.
   case attributed(Finding)
   /// What had been told is over.
@@ -120,12 +142,14 @@ package struct ClassReport: Sendable, Equatable {
   package var oldest: Duration?
   package var oldestIsLowerBound: Bool
   package var verdict: Verdict
-  /// 0…1: what the table is sorted by.
+  /// Of a leak, 0…1: what the table is sorted by. 1 while an alert goes on.
   package var suspicion: Double
+  /// Of a leak, 0…1, as of the last look.
+  package var probability: Double
 
   package init(
     kind: Kind, target: String?, open: Int, openedPerMinute: Double?, closedPerMinute: Double?, oldest: Duration?,
-    oldestIsLowerBound: Bool, verdict: Verdict, suspicion: Double
+    oldestIsLowerBound: Bool, verdict: Verdict, suspicion: Double, probability: Double? = nil
   ) {
     self.kind = kind
     self.target = target
@@ -136,5 +160,6 @@ package struct ClassReport: Sendable, Equatable {
     self.oldestIsLowerBound = oldestIsLowerBound
     self.verdict = verdict
     self.suspicion = suspicion
+    self.probability = probability ?? suspicion
   }
 }

@@ -13,7 +13,9 @@ package enum EventLine {
     var object = JSONObject()
     object.add("t", time / .seconds(1))
     switch event {
+    case .suspected(let finding): add("suspected", finding, to: &object)
     case .alert(let finding): add("alert", finding, to: &object)
+    case .raised(let finding, let isAlert): add(isAlert ? "alert" : "suspected", finding, to: &object)
     case .escalated(let finding): add("escalated", finding, to: &object)
     case .attributed(let finding): add("notice", finding, type: "attribution", to: &object)
     case .resolved(let finding, let how):
@@ -41,12 +43,22 @@ package enum EventLine {
 
   /// The line that ends a watch or a replay.
   package static func end(
-    _ verdict: Verdict, at time: Duration, reason: String? = nil, process: (pid: Int32, command: String)? = nil
+    _ verdict: Verdict, at time: Duration, classes: [ClassReport], reason: String? = nil,
+    process: (pid: Int32, command: String)? = nil
   ) -> String {
     var object = JSONObject()
     object.add("t", time / .seconds(1))
     object.add("event", "end")
-    object.add("verdict", verdict == .unknown ? "none" : verdict.rawValue)
+    object.add("verdict", verdict == .undecided ? "none" : verdict.rawValue)
+    let rows = classes.map { report in
+      var row = JSONObject()
+      row.add("kind", report.kind.rawValue)
+      row.add("target", report.target)
+      row.add("verdict", report.verdict.rawValue)
+      row.add("probability", report.probability)
+      return row.line
+    }
+    object.add("classes", json: "[" + rows.joined(separator: ",") + "]")
     if let reason { object.add("reason", reason) }
     add(process, to: &object)
     return object.line
@@ -86,7 +98,16 @@ package enum EventLine {
       object.add(
         "seconds_to_limit_interval", json: interval(range.lowerBound / .seconds(1), range.upperBound / .seconds(1)))
     }
+    object.add("probability", finding.confidence)
+    // Its name until 1.1, for one release.
     object.add("confidence", finding.confidence)
+    if let other = finding.runnerUp {
+      var row = JSONObject()
+      row.add("explanation", other.explanation.rawValue)
+      row.add("probability", other.probability)
+      object.add("runner_up", json: row.line)
+    }
+    object.add("settles", finding.settles)
     object.add("evidence", finding.evidence)
     if let blame = finding.blame { object.add(blame) }
   }

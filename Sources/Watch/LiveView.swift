@@ -67,7 +67,7 @@ package struct ProcessView: Sendable {
         let oldest = report.oldest.map { (report.oldestIsLowerBound ? ">" : "") + $0.inColumn } ?? ""
         cells += [
           report.openedPerMinute?.rateInColumn ?? "", report.closedPerMinute?.rateInColumn ?? "", oldest,
-          report.verdict == .unknown ? "" : report.verdict.rawValue,
+          report.verdict.rawValue,
         ]
       }
       table.append(cells)
@@ -124,7 +124,7 @@ package struct LiveFrame: Sendable {
 
   /// `4711  nginx  12 of 1024 (1 %) open  load`.
   private func line(of process: ProcessView) -> String {
-    let state = process.ended ?? process.classes.first.map { $0.verdict == .unknown ? "" : $0.verdict.rawValue } ?? ""
+    let state = process.ended ?? process.classes.first?.verdict.rawValue ?? ""
     return "\(process.identity.pid)  \(process.identity.command.printable)  \(process.usage) open  \(state)"
   }
 
@@ -188,7 +188,7 @@ package struct LiveFrame: Sendable {
   private func paint(_ row: String, _ verdict: Verdict) -> String {
     switch verdict {
     case .leak: style.alarm(row)
-    case .sawtooth: style.warning(row)
+    case .collector: style.warning(row)
     default: row
     }
   }

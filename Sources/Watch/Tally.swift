@@ -29,7 +29,7 @@ package struct Tally: Sendable {
     case .alert(let finding), .escalated(let finding), .attributed(let finding):
       rows[index].leaks[finding.id] = (finding, nil)
     case .resolved(let finding, let how): rows[index].leaks[finding.id] = (finding, how)
-    case .notice: break
+    case .suspected, .raised, .notice: break
     }
   }
 

@@ -72,7 +72,7 @@ struct ReplayCommand: ParsableCommand {
 
   private func end(_ detector: Detector, _ state: ReplayState) {
     switch format {
-    case .json: emit(EventLine.end(detector.overall, at: state.time))
+    case .json: emit(EventLine.end(detector.overall, at: state.time, classes: detector.classReports))
     case .text:
       emit(
         "\(state.column)  end of the recording: \(state.leakSeen ? "a leak" : "no leak seen"), \(detector.overall.rawValue)"
@@ -90,8 +90,11 @@ struct ReplayCommand: ParsableCommand {
     let style = TextStyle.forOutput
     let limits = state.limits ?? Limits(soft: .max, hard: .max)
     switch event {
+    case .suspected(let finding):
+      emit("\(state.column)  \(finding.suspicionInWords)")
+    case .raised: break
     case .alert(let finding):
-      emit("\(state.column)  \(style.alarm("LEAK  \(finding.subject)"))  confidence \(finding.confidence)")
+      emit("\(state.column)  \(style.alarm("LEAK  \(finding.subject)"))  probability \(finding.confidence)")
       for line in finding.paragraph(limits: limits).wrapped(100) { emit("            \(line)") }
     case .escalated(let finding):
       emit("\(state.column)  \(style.alarm("LEAK, more urgent  \(finding.subject)"))")

@@ -70,11 +70,11 @@ struct LineReporter: WatchReporter {
 
   mutating func polled(_ processes: [ProcessView], index: Int, poll: Poll, elapsed: Duration) {
     let process = processes[index]
-    for report in process.classes where report.verdict != .unknown {
+    for report in process.classes where report.verdict != .undecided {
       let name = "\(process.identity.pid) \(report.kind.rawValue) \(report.target ?? "")"
-      let before = verdicts.updateValue(report.verdict, forKey: name) ?? .unknown
+      let before = verdicts.updateValue(report.verdict, forKey: name) ?? .undecided
       // A leak has a line of its own, and that a class is steady is no news.
-      if before == report.verdict || report.verdict == .leak || (before == .unknown && report.verdict == .steady) {
+      if before == report.verdict || report.verdict == .leak || (before == .undecided && report.verdict == .steady) {
         continue
       }
       let target = report.target.map { " \($0.printable)" } ?? ""
@@ -90,6 +90,8 @@ struct LineReporter: WatchReporter {
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
     tally.changed(process, event)
     switch event {
+    case .suspected(let finding): line(process, finding.suspicionInWords)
+    case .raised: break
     case .alert(let finding): line(process, "LEAK \(finding.subject): \(finding.paragraph(limits: process.limits))")
     case .escalated(let finding):
       line(process, "LEAK, more urgent, \(finding.subject): \(finding.paragraph(limits: process.limits))")
@@ -128,7 +130,7 @@ struct JSONReporter: WatchReporter {
   }
 
   mutating func ended(_ process: ProcessView, verdict: Verdict, reason: String?, at time: Duration) {
-    emit(EventLine.end(verdict, at: time, reason: reason, process: who(process)))
+    emit(EventLine.end(verdict, at: time, classes: process.classes, reason: reason, process: who(process)))
   }
 }
 
@@ -142,6 +144,8 @@ struct JournalReporter: WatchReporter {
   }
 
   mutating func changed(_ process: ProcessView, _ event: DetectionEvent, at time: Duration) {
+    // It has been told, and is only more probable by now.
+    if case .raised = event { return }
     do {
       try Journal.send(JournalEntry(event, of: process, at: WallClock.now).fields)
     } catch {

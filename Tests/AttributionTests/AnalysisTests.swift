@@ -9,7 +9,7 @@ import Testing
 @Suite struct `An alert` {
   /// A process that leaks one eventfd a second, and is asked for its profile at these times.
   private func events(
-    profilesAt times: Set<Int>, seconds: Int = 150, exitsAfterAlert: Bool = false
+    profilesAt times: Set<Int>, seconds: Int = 300, exitsAfterAlert: Bool = false
   ) -> [(time: Int, event: DetectionEvent)] {
     var analysis = Analysis()
     var told: [(Int, DetectionEvent)] = []
@@ -48,17 +48,17 @@ import Testing
   }
 
   @Test func `has its stack where that is known`() throws {
-    let (_, blame) = try alert(events(profilesAt: Set(stride(from: 0, to: 150, by: 5))))
+    let (_, blame) = try alert(events(profilesAt: Set(stride(from: 0, to: 300, by: 5))))
     #expect(blame?.stacks.map(\.culprit) == ["main.leak"])
     #expect((blame?.explained ?? 0) > 0.95)
   }
 
   @Test func `that went out without is followed by who it was, once`() throws {
-    let all = events(profilesAt: Set([0] + Array(120..<150)))
+    let all = events(profilesAt: Set([0] + Array(260..<300)))
     let (time, blame) = try alert(all)
-    #expect(blame?.stacks.isEmpty == true && time < 120)
+    #expect(blame?.stacks.isEmpty == true && time < 260)
     let followers = all.filter { if case .attributed = $0.event { true } else { false } }
-    #expect(followers.map(\.time) == [120])
+    #expect(followers.map(\.time) == [260])
   }
 
   @Test func `has its stack over a restart, until a profile says otherwise`() throws {
@@ -78,20 +78,20 @@ import Testing
       }
       return poll
     }
-    for time in 0..<150 { _ = analysis.observe(poll(time, opened: time...time, by: "main.leak")) }
+    for time in 0..<300 { _ = analysis.observe(poll(time, opened: time...time, by: "main.leak")) }
     let before = try #require(analysis.findings.first?.blame)
     #expect(before.stacks.map(\.culprit) == ["main.leak"])
 
     var restored = Analysis(
-      detector: try Detector(restoring: analysis.savedState, savedAt: .seconds(149)))
+      detector: try Detector(restoring: analysis.savedState, savedAt: .seconds(299)))
     #expect(restored.findings.map(\.blame) == [before])
     // Everything that is open, and no profile yet: nobody is told anew whom to blame.
-    var census = poll(150, opened: 0...150, by: nil)
+    var census = poll(300, opened: 0...300, by: nil)
     census.isCensus = true
     let events = restored.observe(census)
     #expect(!events.contains { if case .attributed = $0 { true } else { false } })
     #expect(restored.findings.map(\.blame) == [before])
-    for time in 151..<160 { _ = restored.observe(poll(time, opened: time...time, by: "main.other")) }
+    for time in 301..<310 { _ = restored.observe(poll(time, opened: time...time, by: "main.other")) }
     #expect(restored.findings.first?.blame?.stacks.map(\.culprit) == ["main.other"])
   }
 

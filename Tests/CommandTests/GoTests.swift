@@ -47,7 +47,8 @@ private struct Said {
       program, "--profile", "http://\(program.address)/debug/pprof/file", "--until-leak", "--for", "90s")
     #expect(outcome.status == .exited(1))
     let alert = try Said.alert(outcome.output)
-    #expect(alert.share(function) >= 0.95, "\(alert.culprits)")
+    // It is told after half a minute, as the limit is near: some of the ordinary work is younger than that.
+    #expect(alert.share(function) >= 0.9, "\(alert.culprits)")
     #expect((alert.fields["stack"] as? [String])?.last?.contains("main.every") == true, "the whole stack, root last")
     #expect(alert.fields["profile"] as? String == "file")
   }

@@ -69,8 +69,9 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(outcome.status == .exited(1) && outcome.errors.isEmpty)
     let alert = try #require(try `One look`.objects(outcome.output).first { $0["event"] as? String == "alert" })
     let entries = try journal.entries(["SYSLOG_IDENTIFIER=fdwatch"])
-    #expect(entries.count == 1)
-    let entry = try #require(entries.first)
+    #expect(entries.map { $0.sent["FDWATCH_EVENT"] } == ["notice", "alert"], "a suspicion first, then the alert")
+    #expect(entries.first?.sent["PRIORITY"] == "5")
+    let entry = try #require(entries.last)
     var sent = entry.sent
 
     func take(_ name: String) -> String { sent.removeValue(forKey: "FDWATCH_" + name) ?? "(no \(name))" }
@@ -140,14 +141,19 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
       try writer.write(poll)
       lines += events.map { EventLine.json($0, at: poll.time) }
     }
-    return lines + [EventLine.end(process.detector.overall, at: .milliseconds(149_000 + 149 % 7))]
+    return lines + [
+      EventLine.end(
+        process.detector.overall, at: .milliseconds(149_000 + 149 % 7), classes: process.detector.classReports)
+    ]
   }
 
   /// Evidence names moments by the clock in a live watch, and by their distance in a replay.
   private func withoutWords(_ line: Substring) throws -> [String: String] {
     var object = try #require(try `One look`.objects(String(line)).first)
     object["evidence"] = nil
-    return object.mapValues { "\($0)" }
+    return try object.mapValues {
+      String(decoding: try JSONSerialization.data(withJSONObject: [$0], options: .sortedKeys), as: UTF8.self)
+    }
   }
 
   @Test func `says when replayed what the live watch said`() throws {

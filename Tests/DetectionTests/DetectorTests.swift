@@ -88,15 +88,15 @@ extension Source {
 
   @Test func `is called a sawtooth when a collector closes for it`() {
     let outcome = Outcome(Scenario("collector", [.collected(1, period: 140)], for: 1000))
-    #expect(outcome.overall == .sawtooth)
-    #expect(outcome.notices.map(\.verdict) == [.sawtooth], "told once")
+    #expect(outcome.overall == .collector)
+    #expect(outcome.notices.map(\.verdict) == [.collector], "told once")
   }
 
   /// Until the collector's first run this looks like a leak, and only knowing of the collector helps.
   @Test(arguments: [Collector.periodic, .onDemand]) func `waits for a collector that is known`(collector: Collector) {
     let source = Source(
       .path("/srv/data.txt"), .collected(perSecond: 0.5, every: 110, most: .max, missing: 0))
-    var scenario = Scenario("one file, collected", [source], seed: 3, for: 2400, limit: 1024)
+    var scenario = Scenario("one file, collected", [source], seed: 3, for: 2400, limit: 300)
     #expect(!Outcome(scenario).alerts.isEmpty, "else this shows nothing")
     scenario.collector = collector
     #expect(Outcome(scenario).alerts.isEmpty)
@@ -140,7 +140,8 @@ extension Source {
   }
 
   @Test func `is told before it is at half its limit, however fast`() throws {
-    let (_, finding) = try firstAlert(.leak(30, of: .socket))
+    // Sockets, of which none was ever closed, may be a herd of clients: kernel objects cannot.
+    let (_, finding) = try firstAlert(.leak(30, of: .anonymous("eventfd")))
     #expect(finding.leaked < 512)
     let left = try #require(finding.timeToLimit)
     #expect(left < .seconds(60), "the forecast says how near it is")
@@ -177,18 +178,21 @@ extension Source {
     #expect(finding.target == "/srv/upload/part-* (deleted)")
   }
 
-  @Test func `is found once a day, in batches`() throws {
+  /// A cache that takes in some files each night looks just so, below its limit.
+  @Test func `is suspected once a day, in batches`() throws {
     let nightly = Source(
       .paths(prefix: "/var/spool/batch/", count: 1 << 40),
       .batches(every: 86400, size: 30...40, lifetime: .forever, from: 3600, until: .infinity))
-    let (time, finding) = try firstAlert(Scenario("nightly", [nightly], every: 60, for: 6 * 86400, limit: 1024))
+    let outcome = Outcome(Scenario("nightly", [nightly], every: 60, for: 10 * 86400, limit: 1024))
+    let (time, finding) = try #require((outcome.suspicions + outcome.alerts).first)
     #expect(time > 86400, "one batch is a step")
     #expect(finding.kind == .file)
   }
 
   @Test func `is found when the collector leaves some behind`() throws {
-    let (_, finding) = try firstAlert(.collected(1, period: 120, missing: 0.06))
-    #expect(finding.kind == .file)
+    let outcome = Outcome(
+      Scenario("leak", [.collected(1, period: 120, missing: 0.06)], seed: 7, for: 7200, limit: 1024))
+    #expect((outcome.suspicions + outcome.alerts).first?.finding.kind == .file)
   }
 
   @Test func `is found when the watch polls by count most of the time`() throws {

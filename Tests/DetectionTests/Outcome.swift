@@ -8,9 +8,10 @@ import Detection
 struct Outcome: Sendable {
   var name: String
   var alerts: [(time: Double, finding: Finding)] = []
+  var suspicions: [(time: Double, finding: Finding)] = []
   var resolved: [Resolution] = []
   var notices: [Notice] = []
-  var overall = Verdict.unknown
+  var overall = Verdict.undecided
   /// When each leaked descriptor was opened, in seconds since the watch began.
   var leaked: [Double] = []
 
@@ -40,7 +41,8 @@ struct Outcome: Sendable {
         case .alert(let finding): alerts.append((poll.time / .seconds(1) - scenario.startTime, finding))
         case .resolved(_, let how): resolved.append(how)
         case .notice(let notice): notices.append(notice)
-        case .escalated, .attributed: break
+        case .suspected(let finding): suspicions.append((poll.time / .seconds(1) - scenario.startTime, finding))
+        case .raised, .escalated, .attributed: break
         }
       }
       if untilAlert, !alerts.isEmpty { break }

@@ -73,19 +73,20 @@ private func alert(_ events: [DetectionEvent]) -> Finding? {
   @Test(arguments: [0, 7]) func `knows the ages of what was open before`(gap: Int) throws {
     let straight = try firstAlert(restartingAt: nil)
     let restarted = try firstAlert(restartingAt: 40, gap: gap)
-    #expect(abs(straight.second - restarted.second) <= 3)
-    #expect(abs(straight.finding.leaked - restarted.finding.leaked) <= 3)
+    // What was closed meanwhile is not known: it has worked less, as far as we know.
+    #expect(abs(straight.second - restarted.second) <= 15)
+    #expect(abs(straight.finding.leaked - restarted.finding.leaked) <= 5)
     #expect(restarted.finding.since < .zero, "the first leaked one is older than the new watch")
   }
 
   @Test func `goes on with what it had found, and tells its end`() throws {
     var process = Leaky()
     var detector = Detector()
-    for second in 0..<200 { _ = detector.observe(process.poll(second, at: .seconds(second))) }
+    for second in 0..<500 { _ = detector.observe(process.poll(second, at: .seconds(second))) }
     let before = try #require(detector.findings.first)
     var restored = try Detector(restoring: detector.savedState, savedAt: .seconds(-10))
     let after = try #require(restored.findings.first)
-    #expect(after.id == before.id && after.since == before.since - .seconds(209))
+    #expect(after.id == before.id && after.since == before.since - .seconds(509))
     #expect(restored.overall == .leak && restored.observe(process.whole(at: .zero)).isEmpty, "told twice")
     var poll = Poll(time: .seconds(5), count: 5)
     poll.closed = process.closeEventfds()
@@ -133,7 +134,7 @@ private func alert(_ events: [DetectionEvent]) -> Finding? {
     var other = saved
     other[4] = 9
     #expect(refusal(other) == .otherVersion(9))
-    #expect(refusal(other)?.description.contains("have format 9; this one reads 2") == true)
+    #expect(refusal(other)?.description.contains("have format 9; this one reads 3") == true)
     for length in stride(from: 6, to: saved.count, by: 7) { #expect(refusal(Array(saved[..<length])) == .damaged) }
     for index in stride(from: 6, to: saved.count, by: 5) {
       var bytes = saved

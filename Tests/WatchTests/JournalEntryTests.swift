@@ -67,9 +67,9 @@ import Watch
   }
 
   @Test func `of a notice wakes nobody`() {
-    let notice = Notice(kind: .file, target: nil, verdict: .sawtooth, text: "released in bulk")
+    let notice = Notice(kind: .file, target: nil, verdict: .collector, text: "released in bulk")
     let entry = JournalEntry(.notice(notice), of: view(), at: 5)
-    #expect(entry["PRIORITY"] == "6" && entry["FDWATCH_VERDICT"] == "sawtooth" && entry["FDWATCH_TARGET"] == nil)
+    #expect(entry["PRIORITY"] == "6" && entry["FDWATCH_VERDICT"] == "collector" && entry["FDWATCH_TARGET"] == nil)
     #expect(entry["MESSAGE"] == "orders[812]: released in bulk")
   }
 
