@@ -16,7 +16,7 @@ library := .build/leakprofile
 library_sources := $(wildcard Sources/CLeakProfile/*.c)
 library_flags := -std=gnu11 -O2 -fno-omit-frame-pointer -Wall -Wextra -ISources/CLeakProfile/include
 
-.PHONY: help toolchain deps build leakprofile demo test tsan bench fuzz install deb format lint clean
+.PHONY: help toolchain deps build leakprofile demo test tsan bench evaluate fuzz install deb format lint clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,11 @@ tsan: ## run the C library's threads under ThreadSanitizer
 bench: toolchain ## compare with the kernel's floor, lsof and lsfd; takes some minutes
 	@packaging/install-deps.sh build bench
 	@Benchmarks/run.sh
+
+# The tables in Sources/Detection/README.md.
+evaluate: build ## replay labelled recordings and score the detector (CORPORA="folder folder")
+	@test -n "$(CORPORA)" || { echo 'Say where recordings are: make evaluate CORPORA="folder folder"' >&2; exit 1; }
+	@Tests/Evaluation/evaluate.py --write Sources/Detection/README.md $(binary) $(CORPORA)
 
 fuzz: toolchain ## fuzz every decoder of foreign bytes, each for SECONDS=60
 	@packaging/install-deps.sh build test
