@@ -282,7 +282,7 @@ extension Finding {
     // A descriptor a microsecond, and the numbers are all used up within the hour.
     let most = 1e12
     return (0...most).contains(ratePerHour) && rateInterval.lowerBound >= 0 && rateInterval.upperBound <= most
-      && (0...1).contains(confidence)
+      && (0...1).contains(confidence) && (0...1).contains(runnerUp?.probability ?? 0)
   }
 }
 

@@ -20,9 +20,8 @@ extension Detector {
     for entry in ledger.entries where !entry.marks.contains(.isInitial) {
       let index = Int(entry.classIndex)
       if ages[index].isEmpty { ages[index] = [UInt16](repeating: 0, count: AgeHistogram.binCount) }
-      let bin = AgeHistogram.bin(time - entry.born)
-      ages[index][bin] = ages[index][bin] == .max ? .max : ages[index][bin] + 1
-      known[index] = known[index] == .max ? .max : known[index] + 1
+      ages[index][AgeHistogram.bin(time - entry.born)].count()
+      known[index].count()
       if entry.kind == .socket, time - entry.born < Self.longestUnresolved { unresolved = min(unresolved, entry.born) }
     }
     var judged: [(index: UInt16, judgement: Judgement)] = []
@@ -117,6 +116,11 @@ extension Detector {
       deletedShare: share(.isDeleted), unreadShare: share(.hasUnread), movedShare: share(.hasMoved))
     return (facts, times)
   }
+}
+
+extension UInt16 {
+  /// One more, at most the largest number: a process may have a million descriptors.
+  fileprivate mutating func count() { if self < .max { self += 1 } }
 }
 
 // MARK: Telling
@@ -252,7 +256,7 @@ extension Detector {
       let head = "\(record.kind.rawValue)\(target): \(record.open) open: \(record.verdict.rawValue)"
       var ages = [UInt16](repeating: 0, count: AgeHistogram.binCount)
       for entry in ledger.entries where entry.classIndex == index && !entry.marks.contains(.isInitial) {
-        ages[AgeHistogram.bin(time - entry.born)] &+= 1
+        ages[AgeHistogram.bin(time - entry.born)].count()
       }
       let judgement = judge(index, ages: ages, unresolvedSince: time)
       guard let posterior = judgement.posterior else { return head + ": no survivors beyond ordinary ages" }

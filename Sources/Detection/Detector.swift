@@ -416,7 +416,10 @@ extension Detector: Storable {
       return true
     }
     let lost = ledger.entries.map(\.number).filter { !found.contains($0) }
-    for entry in ledger.apply(closed: lost, opened: []) { classes[entry.classIndex].open -= 1 }
+    let removed = ledger.apply(closed: lost, opened: [])
+    for entry in removed { classes[entry.classIndex].open -= 1 }
+    // That they were closed is known, only not when: the clock of work counts them, lifetimes do not.
+    work.add(removed.count { !$0.marks.contains(.isInitial) }, at: time)
     poll.closed = []
     return poll
   }

@@ -80,7 +80,9 @@ struct Backlog: Sendable {
     return slope > 0.1 && slope < 0.9 && open >= Self.fewestOpen
       // None that is open is much older than those that are closed.
       && now - oldestBirth < 1.25 * age + 3 * interval && age > 5 * interval
-      && Double(open) > 0.9 * Double(mostOpen) && openedPerSecond > 1.25 * closedPerSecond
+      && Double(open) > 0.9 * Double(mostOpen)
+      // Rates come from a saved state, too: a negative one would make a range that ends before it begins.
+      && openedPerSecond > 0 && closedPerSecond >= 0 && openedPerSecond > 1.25 * closedPerSecond
       // The birth of those that are closed moves on by closes per opening.
       && abs(slope - (1 - closedPerSecond / openedPerSecond)) < 0.3
   }

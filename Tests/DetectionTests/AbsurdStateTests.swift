@@ -24,6 +24,7 @@ private func sealed(_ body: ArraySlice<UInt8>) -> [UInt8] {
   /// Eventfds that leak, files that come and go, sockets of a pool.
   private static func poll(_ second: Int, at time: Duration) -> Poll {
     var poll = Poll(time: time, count: second + 4)
+    // So near that there is a finding within 150 s: each field of the state costs a millisecond here, and longer is larger.
     if second == 0 { poll.limits = Limits(soft: 110, hard: 4096) }
     func open(_ number: Int32, _ target: String) {
       poll.opened.append(Poll.Opened(number: number, target: target, inode: UInt64(second), flags: 2, position: 0))

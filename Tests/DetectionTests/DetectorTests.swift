@@ -189,7 +189,8 @@ extension Source {
     #expect(finding.kind == .file)
   }
 
-  @Test func `is found when the collector leaves some behind`() throws {
+  /// What a collector may yet release never reaches 0.9 while the limit is out of sight.
+  @Test func `is suspected when the collector leaves some behind`() throws {
     let outcome = Outcome(
       Scenario("leak", [.collected(1, period: 120, missing: 0.06)], seed: 7, for: 7200, limit: 1024))
     #expect((outcome.suspicions + outcome.alerts).first?.finding.kind == .file)
