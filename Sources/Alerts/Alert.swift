@@ -16,6 +16,8 @@ package enum AlertType: String, Sendable, Codable, CaseIterable {
 
 /// What has happened to an alert.
 package enum AlertWord: String, Sendable, Codable, CaseIterable {
+  /// A leak is more probable than not. No hook runs that does not ask for it; the alert that may follow has the same id.
+  case suspected
   case alert, escalated, reminder, resolved
   /// Worth a line, wakes nobody: who opened what leaks has become known.
   case notice
@@ -210,7 +212,7 @@ package struct AlertEvent: Sendable, Equatable {
     if let summary { return summary.priority }
     return switch word {
     case .alert, .escalated, .reminder: alert.priority
-    case .resolved: 5
+    case .suspected, .resolved: 5
     case .notice, .test: 6
     }
   }

@@ -14,12 +14,13 @@ extension AlertBook {
     let key = type == .leak ? relabelled(cause, member) : cause
     var events: [AlertEvent] = []
     // Taken out, so that its members are changed in their place.
-    var entry = entries.removeValue(forKey: key) ?? newEntry(type, member.process.unit, at: moment)
+    let suspicion = type == .leak ? takeSuspicion(key, member) : nil
+    var entry = entries.removeValue(forKey: key) ?? newEntry(type, member.process.unit, suspicion, at: moment)
     if let ended = entry.endedAt {
       let isSame = entry.alert.members.contains { $0.process.isSame(as: member.process) }
       if moment.time - ended > Self.returnSpan || (type != .report && !isSame) {
         events += lastWord(of: entry, at: moment)
-        entry = newEntry(type, member.process.unit, at: moment)
+        entry = newEntry(type, member.process.unit, suspicion, at: moment)
       } else {
         entry.comeBack(at: moment.time)
       }
@@ -104,7 +105,18 @@ extension AlertBook {
       }.min { $0.firstSeen < $1.firstSeen }
   }
 
-  mutating func newEntry(_ type: AlertType, _ unit: String?, at moment: Moment) -> Entry {
+  /// - Parameter suspicion: whose id and beginning it goes on with.
+  private mutating func newEntry(
+    _ type: AlertType, _ unit: String?, _ suspicion: Alert?, at moment: Moment
+  ) -> Entry {
+    Entry(
+      alert: Alert(
+        id: suspicion?.id ?? newID(), type: type, firstSeen: suspicion?.firstSeen ?? moment.wall, unit: unit,
+        members: []),
+      pause: policy.reminders ?? Self.longestPause)
+  }
+
+  mutating func newID() -> String {
     counter &+= 1
     // A name that is easy to type, and not the next of the one before: mixed by Murmur's finalizer, which is a bijection.
     var mixed = counter
@@ -112,10 +124,7 @@ extension AlertBook {
     mixed = (mixed ^ (mixed >> 13)) &* 0xc2b2_ae35
     mixed ^= mixed >> 16
     let digits = String(mixed, radix: 16)
-    let id = String(repeating: "0", count: 8 - digits.count) + digits
-    return Entry(
-      alert: Alert(id: id, type: type, firstSeen: moment.wall, unit: unit, members: []),
-      pause: policy.reminders ?? Self.longestPause)
+    return String(repeating: "0", count: 8 - digits.count) + digits
   }
 
   mutating func withdraw(

@@ -10,13 +10,19 @@ extension AlertBook {
   /// What is kept over a restart of the daemon.
   package struct Saved: Codable, Sendable {
     /// Of another version nothing is believed.
-    package static let version = 4
+    package static let version = 5
     package var version = Saved.version
     fileprivate var counter: UInt32
     fileprivate var entries: [SavedEntry]
+    fileprivate var suspicions: [SavedSuspicion]
     package var count: Int { entries.count }
     /// Whether its numbers can be.
-    package var isSound: Bool { entries.allSatisfy(\.entry.isSound) }
+    package var isSound: Bool { entries.allSatisfy(\.entry.isSound) && suspicions.allSatisfy(\.alert.isSound) }
+  }
+
+  fileprivate struct SavedSuspicion: Codable, Sendable {
+    var cause: Cause
+    var alert: Alert
   }
 
   fileprivate struct SavedEntry: Codable, Sendable {
@@ -25,7 +31,9 @@ extension AlertBook {
   }
 
   package var saved: Saved {
-    Saved(counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) })
+    Saved(
+      counter: counter, entries: entries.map { SavedEntry(cause: $0, entry: $1) },
+      suspicions: suspicions.map { SavedSuspicion(cause: $0, alert: $1) })
   }
 
   /// Goes on where another left off.
@@ -35,6 +43,10 @@ extension AlertBook {
   ///   - time: since boot.
   package mutating func restore(_ saved: Saved, isThisBoot: Bool = true, at time: Duration) {
     counter = saved.counter
+    // Those of another boot are of processes that have ended.
+    if isThisBoot {
+      for kept in saved.suspicions { suspicions[kept.cause] = kept.alert }
+    }
     for kept in saved.entries {
       var entry = kept.entry
       if !isThisBoot, !entry.isFiring || kept.cause.type == .report { continue }
@@ -46,8 +58,9 @@ extension AlertBook {
     }
   }
 
-  /// All processes that alerts which go on speak of.
+  /// All processes that alerts and suspicions which go on speak of.
   package var processes: Set<AlertProcess> {
-    Set(entries.values.lazy.filter(\.isFiring).flatMap { $0.alert.members.map(\.process) })
+    Set(
+      (entries.values.lazy.filter(\.isFiring).map(\.alert) + suspicions.values).flatMap { $0.members.map(\.process) })
   }
 }

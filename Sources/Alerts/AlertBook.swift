@@ -46,6 +46,8 @@ struct Cause: Hashable, Sendable, Codable {
 package struct AlertBook: Sendable {
   package var policy: AlertPolicy
   var entries: [Cause: Entry] = [:]
+  /// Leaks that are suspected and no alert yet. See ``suspect(_:of:count:limits:routing:at:)``.
+  var suspicions: [Cause: Alert] = [:]
   var counter: UInt32
   var lanes = Lanes()
   /// Those that hold and, as a clock that has jumped ahead may jump back, some that held.
@@ -140,8 +142,14 @@ extension AlertBook {
       return fire(cause(of: finding, process), .leak, member, process.account, text: nil, routing, at: moment)
     case .resolved(let finding, let how):
       return withdraw(process, finding, how, at: moment)
-    // What is not sure wakes nobody; and the figures of what was told come with ``update``.
-    case .suspected, .raised, .notice: return []
+    case .suspected(let finding):
+      let member = AlertMember(process: process, finding: finding, count: count, limits: limits)
+      return suspect(member, routing, at: moment)
+    case .raised(let finding, isAlert: false):
+      refresh(AlertMember(process: process, finding: finding, count: count, limits: limits))
+      return []
+    // The figures of an alert come with ``update``.
+    case .raised, .notice: return []
     }
   }
 
@@ -200,6 +208,7 @@ extension AlertBook {
   /// Processes have exited: what their detectors have not ended ends with them. A report was over when it was told.
   package mutating func exited(_ processes: [AlertProcess], at moment: Moment) -> [AlertEvent] {
     let gone = Dictionary(processes.map { ($0.pid, $0.startTime) }, uniquingKeysWith: { a, _ in a })
+    dropSuspicions { gone[$0.process.pid] == $0.process.startTime }
     return entries.keys.filter { entries[$0]?.isFiring == true }.flatMap { cause in
       remove(cause, .exited, at: moment) { gone[$0.process.pid] == $0.process.startTime }
     }
@@ -211,7 +220,8 @@ extension AlertBook {
 
   /// A process goes on, and is nobody's business any more.
   package mutating func unwatched(_ process: AlertProcess, at moment: Moment) -> [AlertEvent] {
-    entries.keys.flatMap { cause in
+    dropSuspicions { $0.process.isSame(as: process) }
+    return entries.keys.flatMap { cause in
       remove(cause, .unwatched, at: moment) {
         $0.process.isSame(as: process)
       }

@@ -88,7 +88,16 @@ extension Alert {
     object.add("target", target)
     object.add("leaked", leaked)
     object.add("rate_per_hour", ratePerHour)
+    object.add("probability", confidence)
+    // Its name until 1.1, for one release.
     object.add("confidence", confidence)
+    if let other = worst.finding.runnerUp {
+      var row = JSONObject()
+      row.add("explanation", other.explanation.rawValue)
+      row.add("probability", other.probability)
+      object.add("runner_up", json: row.line)
+    }
+    object.add("settles", worst.finding.settles)
     object.add("evidence", worst.finding.evidence)
     if let blame { object.add(blame) }
   }

@@ -38,9 +38,8 @@ package struct JournalEntry: Sendable, Equatable {
   }
 
   /// A notice of a detector: worth a line, wakes nobody.
-  /// - Parameter priority: 6, or 5 for a suspicion.
-  package init(_ notice: Notice, of process: AlertProcess, priority: Int = 6) {
-    head("\(process.name): \(notice.text)", id: AlertWord.notice.messageID, priority: priority)
+  package init(_ notice: Notice, of process: AlertProcess) {
+    head("\(process.name): \(notice.text)", id: AlertWord.notice.messageID, priority: 6)
     append("OBJECT_PID", String(process.pid))
     append("FDWATCH_EVENT", AlertWord.notice.rawValue)
     append(process)
@@ -89,7 +88,10 @@ package struct JournalEntry: Sendable, Equatable {
     if alert.type == .leak {
       append("FDWATCH_LEAKED", String(alert.leaked))
       append("FDWATCH_RATE_PER_HOUR", decimal(alert.ratePerHour))
+      append("FDWATCH_PROBABILITY", decimal(alert.confidence))
       append("FDWATCH_CONFIDENCE", decimal(alert.confidence))
+      append("FDWATCH_RUNNER_UP", member.finding.runnerUp?.explanation.rawValue)
+      append("FDWATCH_SETTLES", member.finding.settles)
     } else if member.finding.evidence.isEmpty {
       return
     }
@@ -115,6 +117,7 @@ package struct JournalEntry: Sendable, Equatable {
 extension AlertWord {
   fileprivate var messageID: MessageID {
     switch self {
+    case .suspected: .suspected
     case .alert: .alert
     case .escalated: .escalated
     case .resolved: .resolved

@@ -180,6 +180,7 @@ extension AlertEvent {
   private var words: String {
     if let summary { return summary.message }
     switch word {
+    case .suspected: return "\(alert.who): \(alert.worst?.finding.suspicionInWords ?? "may leak")"
     case .alert: return alert.headline
     case .escalated: return "More urgent: " + alert.headline
     case .reminder: return "Still: " + alert.headline

@@ -14,7 +14,7 @@ package struct HookSettings: Sendable, Equatable {
   }
 
   package enum Event: String, Sendable, CaseIterable {
-    case alert, escalated, reminder, resolved
+    case suspected, alert, escalated, reminder, resolved
   }
 
   package enum AlertType: String, Sendable, CaseIterable {

@@ -118,10 +118,21 @@ extension Daemon {
     }
   }
 
+  /// A suspicion keeps its id for the alert that may follow, also while the leak is less probable than not.
+  private func isStillSuspected(_ alert: Alert) -> Bool {
+    alert.members.contains { member in
+      guard let index = roster.index(of: member.process.pid), let close = roster.watched[index].close else {
+        return false
+      }
+      return close.detector.suspectedIDs.contains(member.finding.id)
+    }
+  }
+
   private var statusReport: StatusReport {
     StatusReport(
       version: version, since: startedAt, watched: roster.watched.count, overview: overview, own: ownFigures,
-      alerts: book.firing, silences: book.activeSilences(at: moment), configurationFiles: loaded.files,
+      alerts: book.firing, suspected: book.suspected.filter(isStillSuspected),
+      silences: book.activeSilences(at: moment), configurationFiles: loaded.files,
       problem: problem
     )
   }

@@ -15,6 +15,7 @@ package struct StatusReport: Sendable {
   package var overview: Overview
   package var own: OwnFigures
   package var alerts: [Alert]
+  package var suspected: [Alert]
   package var silences: [Silence]
   package var configurationFiles: [String]
   package var problem: String?
@@ -33,6 +34,7 @@ package struct StatusReport: Sendable {
     object.add("configuration_problem", problem)
     object.add("problems", own.problems)
     object.add("alerts", json: list(alerts.map { $0.json(time: WallClock.rfc3339) }))
+    object.add("suspected", json: list(suspected.map(row)))
     object.add("units", json: list(overview.units.map(row)))
     object.add("silences", json: list(silences.map(row)))
     object.add("journal_pending", own.journalPending)
@@ -61,6 +63,10 @@ package struct StatusReport: Sendable {
     row.add("seconds_to_limit", unit.timeToLimit.map { $0 / .seconds(1) })
     row.add("verdict", unit.verdict.rawValue)
     return row.line
+  }
+
+  private func row(_ suspicion: Alert) -> String {
+    AlertEvent(.suspected, suspicion).json(host: Host.name, now: suspicion.firstSeen, time: WallClock.rfc3339)
   }
 
   private func row(_ silence: Silence) -> String {

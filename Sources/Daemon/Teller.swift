@@ -198,6 +198,8 @@ extension HookSettings {
     guard let word = Event(rawValue: event.word.rawValue), events.contains(word),
       let type = AlertType(rawValue: event.alert.type.rawValue), types.contains(type)
     else { return false }
+    // Less urgent than any alert: whoever asks for suspicions by name gets them.
+    if word == .suspected { return true }
     // An end is as urgent as the most urgent that was told of what it ends.
     let urgency = event.word == .resolved ? min(event.alert.toldPriority, event.alert.priority) : event.alert.priority
     return (event.summary?.priority ?? urgency) <= priority.rawValue

@@ -3,6 +3,7 @@
 
 /// A kind of journal entry. Once released, an id never changes.
 package enum MessageID: String, Sendable, CaseIterable {
+  case suspected = "b24e0f6c9a7d4d1fa6c35e8b17d09c42"
   case alert = "f80c5fad4bca4abfab75624beaafb344"
   case escalated = "c8d61a605f5a4b718841af0d1253f064"
   case resolved = "c2086a0c55884619a714cba8de4c5f2f"

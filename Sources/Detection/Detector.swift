@@ -308,6 +308,14 @@ extension Detector {
     }
   }
 
+  /// Ids of what is suspected now: reported before, more probable than not, and no alert.
+  package var suspectedIDs: Set<Int> {
+    Set(
+      classes.indices.map { classes[$0] }.filter {
+        $0.finding == nil && $0.findingID > 0 && $0.probability >= Decision.suspicion
+      }.map(\.findingID))
+  }
+
   package var findings: [Finding] { classes.indices.compactMap { classes[$0].finding }.sorted { $0.id < $1.id } }
 
   /// The classes, the most suspicious first.

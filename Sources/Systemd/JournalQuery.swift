@@ -8,7 +8,7 @@ import Linux
 
 /// Which entries are asked for.
 package struct JournalFilter: Sendable, Equatable {
-  package var messages: [MessageID] = MessageID.alerts + [.notice]
+  package var messages: [MessageID] = MessageID.alerts + [.notice, .suspected]
   /// Values of `FDWATCH_EVENT`; `nil`: any.
   package var events: Set<String>?
   /// Seconds since 1970.

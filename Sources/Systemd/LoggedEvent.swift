@@ -22,7 +22,7 @@ package struct LoggedEvent: Sendable, Equatable {
   /// The first value of a field.
   package subscript(name: String) -> String? { fields[name]?.first }
 
-  /// `alert`, `escalated`, `reminder`, `resolved`, `notice`, `test`.
+  /// `suspected`, `alert`, `escalated`, `reminder`, `resolved`, `notice`, `test`.
   package var event: String { self["FDWATCH_EVENT"] ?? "" }
   package var unit: String? { self["FDWATCH_UNIT"] }
   package var message: String { self["MESSAGE"] ?? "" }

@@ -25,10 +25,8 @@ extension JournalEntry {
       return AlertEvent(word, alert, resolution: resolution)
     }
     switch event {
-    case .suspected(let finding), .raised(let finding, _):
-      let notice = Notice(
-        kind: finding.kind, target: finding.target, verdict: .undecided, text: finding.suspicionInWords)
-      self.init(notice, of: process, priority: 5)
+    case .suspected(let finding), .raised(let finding, isAlert: false): self.init(told(.suspected, finding))
+    case .raised(let finding, isAlert: true): self.init(told(.alert, finding))
     case .alert(let finding): self.init(told(.alert, finding))
     case .escalated(let finding): self.init(told(.escalated, finding))
     case .attributed(let finding): self.init(told(.notice, finding))

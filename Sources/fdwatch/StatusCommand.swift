@@ -116,6 +116,7 @@ struct DaemonStatus {
     var configuration_problem: String?
     var problems: [String]?
     var alerts: [AlertLine]
+    var suspected: [AlertLine]?
     var units: [UnitLine]
     var silences: [SilenceLine]
     var journal_pending: Int
@@ -157,6 +158,9 @@ struct DaemonStatus {
     if form.journal_pending > 0 { lines.append(style.warning("\(form.journal_pending) entries wait for a journald")) }
     lines.append("")
     lines += alertLines(style, columns)
+    for suspicion in form.suspected ?? [] {
+      lines.append(style.dim("\("suspect".padded(8))  \(suspicion.id)  \(suspicion.message.printable)"))
+    }
     for silence in form.silences {
       lines.append(
         style.dim(
@@ -178,7 +182,9 @@ struct DaemonStatus {
     if form.alerts.isEmpty, form.watched == 0 {
       return [style.warning("Nothing is watched: no process that can be seen fits a [[watch]] rule.")]
     }
-    if form.alerts.isEmpty { return [style.good("Nothing leaks.")] }
+    if form.alerts.isEmpty {
+      return [form.suspected?.isEmpty ?? true ? style.good("Nothing leaks.") : "No alerts; leaks are suspected:"]
+    }
     return form.alerts.flatMap { alert -> [String] in
       let word =
         alert.silenced ? "silenced" : ["LEAK", "LEAK", "CRIT", "ERROR", "WARN", "NOTE"][min(max(alert.priority, 0), 5)]

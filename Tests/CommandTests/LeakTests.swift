@@ -69,8 +69,9 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(outcome.status == .exited(1) && outcome.errors.isEmpty)
     let alert = try #require(try `One look`.objects(outcome.output).first { $0["event"] as? String == "alert" })
     let entries = try journal.entries(["SYSLOG_IDENTIFIER=fdwatch"])
-    #expect(entries.map { $0.sent["FDWATCH_EVENT"] } == ["notice", "alert"], "a suspicion first, then the alert")
+    #expect(entries.map { $0.sent["FDWATCH_EVENT"] } == ["suspected", "alert"], "a suspicion first, then the alert")
     #expect(entries.first?.sent["PRIORITY"] == "5")
+    #expect(Set(entries.map { $0.sent["FDWATCH_ALERT_ID"] }).count == 1, "of one leak")
     let entry = try #require(entries.last)
     var sent = entry.sent
 
@@ -90,6 +91,9 @@ private let needsJournal = Comment(rawValue: "needs a journald of its own: \(Pri
     #expect(isNear(take("RATE_PER_HOUR"), "rate_per_hour", within: 0.001))
     #expect(isNear(take("SECONDS_TO_LIMIT"), "seconds_to_limit", within: 0.5))
     #expect(isNear(take("CONFIDENCE"), "confidence", within: 0.001))
+    #expect(isNear(take("PROBABILITY"), "probability", within: 0.001))
+    #expect(take("RUNNER_UP") == (alert["runner_up"] as? [String: Any])?["explanation"] as? String)
+    #expect(take("SETTLES") == alert["settles"] as? String)
     #expect(take("EVIDENCE").split(separator: "\n").map(String.init) == alert["evidence"] as? [String])
     // It may run in a unit, as on a machine with systemd.
     sent["FDWATCH_UNIT"] = nil

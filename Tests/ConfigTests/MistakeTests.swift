@@ -116,7 +116,7 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
       "f:4:1: user does not go with unit; expected User= in the unit itself"),
     Mistaken(
       "[[hook]]\nname = \"a\"\nshell = \"x\"\nevents = []\ntypes = [\"leak\", \"leek\"]\npriority = 4\ntimeout = \"0s\"",
-      "f:4:10: events cannot be a list; expected a list of at least one of \"alert\", \"escalated\", \"reminder\", \"resolved\"",
+      "f:4:10: events cannot be a list; expected a list of at least one of \"suspected\", \"alert\", \"escalated\", \"reminder\", \"resolved\"",
       "f:5:18: an element of types cannot be \"leek\"; expected one of \"leak\", \"limit\", \"report\"",
       "f:6:12: priority cannot be 4; expected one of \"crit\", \"err\", \"warning\", \"notice\", \"info\"",
       "f:7:11: timeout cannot be \"0s\"; expected a time from \"1s\" to \"1h\""),

@@ -91,6 +91,9 @@ import Testing
     hook = HookSettings(name: "mail", action: .command(["/bin/true"]))
     hook.priority = .crit
     #expect(!hook.passes(event(.alert)) && hook.passes(event(.alert, left: .seconds(60))))
+    #expect(!hook.passes(event(.suspected)))
+    hook.events = [.suspected]
+    #expect(hook.passes(event(.suspected)) && !hook.passes(event(.alert, left: .zero)), "whatever its priority")
     hook.events = [.reminder]
     #expect(!hook.passes(event(.alert, left: .zero)) && hook.passes(event(.reminder, left: .zero)))
   }
