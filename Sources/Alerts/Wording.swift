@@ -74,7 +74,7 @@ extension Blame {
 
 extension Double {
   /// `97 %`.
-  var percent: String { "\(Int(clamping: (self * 100).rounded())) %" }
+  package var percent: String { "\(Int(clamping: (self * 100).rounded())) %" }
 }
 
 extension String {

@@ -249,22 +249,49 @@ extension Detector {
 
 extension Detector {
   /// What was considered of each class: the probability of each explanation, and what weighs most for and against a leak.
-  package var explanations: [String] {
+  package var explanations: [String] { considerations.map(\.text) }
+
+  /// The same, with what decides whether it is news.
+  package var considerations: [Consideration] {
     classes.indices.filter { classes[$0].mostOpen >= Self.fewestKnown }.map { index in
       let record = classes[index]
       let target = record.displayTarget.map { " \($0.printable)" } ?? ""
+      func consideration(_ text: String, _ posterior: Posterior?) -> Consideration {
+        Consideration(
+          id: Int(index), verdict: record.verdict, probability: posterior?[.leak] ?? 0, text: text)
+      }
       let head = "\(record.kind.rawValue)\(target): \(record.open) open: \(record.verdict.rawValue)"
       var ages = [UInt16](repeating: 0, count: AgeHistogram.binCount)
       for entry in ledger.entries where entry.classIndex == index && !entry.marks.contains(.isInitial) {
         ages[AgeHistogram.bin(time - entry.born)].count()
       }
       let judgement = judge(index, ages: ages, unresolvedSince: time)
-      guard let posterior = judgement.posterior else { return head + ": no survivors beyond ordinary ages" }
+      guard let posterior = judgement.posterior else {
+        return consideration(head + ": no survivors beyond ordinary ages", nil)
+      }
       let shares = posterior.ranked.prefix { $0.probability >= 0.01 }
         .map { "\($0.explanation.rawValue) \(Int(($0.probability * 100).rounded())) %" }
-      return head + ": " + shares.joined(separator: ", ") + "; "
+      let text =
+        head + ": " + shares.joined(separator: ", ") + "; "
         + posterior.weightiest.map { "\($0.about) \($0.value > 0 ? "for" : "against") it" }.joined(separator: ", ")
+      return consideration(text, posterior)
     }
+  }
+}
+
+/// What was considered of one class.
+package struct Consideration: Sendable {
+  /// Of the class, among those of its detector.
+  package var id: Int
+  package var verdict: Verdict
+  /// Of a leak.
+  package var probability: Double
+  package var text: String
+
+  /// Whether it is worth a line after the one that was printed last: with each figure there would be one at each poll.
+  package func isNews(after last: Consideration?) -> Bool {
+    guard let last else { return true }
+    return verdict != last.verdict || abs(probability - last.probability) >= 0.1
   }
 }
 

@@ -74,8 +74,13 @@ struct ReplayCommand: ParsableCommand {
     switch format {
     case .json: emit(EventLine.end(detector.overall, at: state.time, classes: detector.classReports))
     case .text:
+      // What is suspected is no alert, and no all-clear either.
+      let suspect = detector.classReports.first { $0.probability >= 0.5 }.map {
+        "no alert, but \($0.kind.rawValue)\($0.target.map { " \($0.printable)" } ?? "") may leak (\($0.probability.percent))"
+      }
+      let verdict = "no leak seen, \(detector.overall.rawValue)"
       emit(
-        "\(state.column)  end of the recording: \(state.leakSeen ? "a leak" : "no leak seen"), \(detector.overall.rawValue)"
+        "\(state.column)  end of the recording: \(state.leakSeen ? "a leak, \(detector.overall.rawValue)" : suspect ?? verdict)"
       )
     }
   }
@@ -114,7 +119,7 @@ private struct ReplayState {
   var leakSeen: Bool { standingAlerts > 0 }
   /// Alerts that were not retracted.
   var standingAlerts = 0
-  private var explained: [String: String] = [:]
+  private var explained: [Int: Consideration] = [:]
 
   init(limits: Limits?) { self.limits = limits }
 
@@ -125,14 +130,11 @@ private struct ReplayState {
 
   var column: String { "\(Int(clamping: time.seconds)) s".padded(10, alignRight: true) }
 
-  /// Prints the explanations whose words, figures aside, have changed.
+  /// Prints what is considered, where that has changed by more than a figure.
   mutating func explain(_ detector: Detector, as format: OutputFormat) {
-    for line in detector.explanations {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      let words = String(line.filter { !$0.isNumber && $0 != "." })
-      guard let first = parts.first,
-        explained.updateValue(words, forKey: String(first.filter { !$0.isNumber })) != words
-      else { continue }
+    for new in detector.considerations where new.isNews(after: explained[new.id]) {
+      explained[new.id] = new
+      let line = new.text
       switch format {
       case .text: emit("\(column)  considered: \(line)")
       case .json: emit(EventLine.considered(line, at: time))

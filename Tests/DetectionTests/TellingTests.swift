@@ -111,6 +111,22 @@ private struct Growing {
     #expect(detector.classReports.count == 1, "one class")
   }
 
+  /// With its figures the line differs at each poll.
+  @Test func `is explained anew only when that changes more than a figure`() {
+    var process = Growing(limit: 1 << 20)
+    var printed: [Consideration] = []
+    var texts: Set<String> = []
+    for _ in 0..<400 {
+      _ = process.second(["anon_inode:[eventfd]"])
+      for new in process.detector.considerations {
+        texts.insert(new.text)
+        if new.isNews(after: printed.last) { printed.append(new) }
+      }
+    }
+    #expect(texts.count > 300 && (3...12).contains(printed.count), "\(texts.count) \(printed.map(\.text))")
+    #expect(printed.last?.verdict == .leak && (printed.last?.probability ?? 0) > 0.85)
+  }
+
   @Test func `is never called steady while it grows`() {
     var process = Growing()
     for second in 0..<60 {
