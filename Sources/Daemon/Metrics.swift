@@ -82,7 +82,7 @@ package struct Metrics: Sendable {
       sum.suspected += row.suspected
       sum.leakedPerSecond += row.leakedPerSecond
       sum.timeToLimit = [sum.timeToLimit, row.timeToLimit].compactMap { $0 }.min()
-      if row.verdict == .leak { sum.verdict = .leak }
+      if row.verdict.isLeak { sum.verdict = .leak }
       units[row.unit ?? ""] = sum
     }
     let sorted = units.sorted { $0.key < $1.key }
@@ -107,7 +107,7 @@ package struct Metrics: Sendable {
     family("fdwatch_seconds_to_limit", "Forecast until a process of the unit reaches its soft limit.") {
       $0.timeToLimit.map { $0 / .seconds(1) }
     }
-    family("fdwatch_leaking", "Whether a leak of the unit was told and goes on.") { $0.verdict == .leak ? 1 : 0 }
+    family("fdwatch_leaking", "Whether a leak of the unit was told and goes on.") { $0.verdict.isLeak ? 1 : 0 }
   }
 
   private mutating func addAlerts(_ own: OwnFigures) {

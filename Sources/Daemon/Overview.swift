@@ -47,7 +47,7 @@ package struct Overview: Sendable {
   package init() {}
 
   private static let severity: [Verdict] = [
-    .undecided, .steady, .load, .step, .heldByClient, .capacity, .collector, .leak,
+    .undecided, .steady, .load, .step, .heldByClient, .capacity, .collector, .ownerAlive, .leak,
   ]
 
   package mutating func add(_ watched: Watched) {

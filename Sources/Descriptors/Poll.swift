@@ -31,6 +31,8 @@ package struct Poll: Sendable, Equatable {
   package var collector: Collector?
   /// What the process itself exported, where it was asked since the poll before.
   package var profiles: [ProfileSnapshot] = []
+  /// What was seen of the use of suspects.
+  package var usage: [UsageEvidence] = []
 
   package init(time: Duration, count: Int, isCensus: Bool = true) {
     self.time = time

@@ -27,6 +27,8 @@ struct ClassFacts: Sendable {
   var deletedShare: Double
   var unreadShare: Double
   var movedShare: Double
+  /// What is known of their use; `nil` if nothing is.
+  var usage: UsageEvidence?
 
   /// As many were closed as have survived, and ten at least: survivors are a part among others.
   var isAmongOthers: Bool { closes >= max(10, births.count) }
@@ -66,6 +68,7 @@ struct ClassFacts: Sendable {
     Posterior { explanation in
       switch explanation {
       case .leak: Leak.factors(self)
+      case .ownerAlive: OwnerAlive.factors(self)
       case .capacity: Capacity.factors(self)
       case .collector: Collecting.factors(self)
       case .heldByClient: HeldByClient.factors(self)

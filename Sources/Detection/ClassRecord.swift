@@ -55,6 +55,20 @@ struct ClassRecord: Sendable {
   var toldUrgency = 0
   var bulkClosesWhenTold = 0
 
+  /// Those born until then are survivors, as of the last judgement. Not saved, as what is known of their use is not: both
+  /// are read anew.
+  var survivorsUntil = 0.0
+  /// What was last seen of their use, and when: on the heap, as most classes have none.
+  private var usages: [(evidence: UsageEvidence, at: Double)] = []
+  /// So long it holds, in seconds: a look is due again well before, unless it cannot be taken any more.
+  private static let usageHolds = 900.0
+
+  mutating func note(_ evidence: UsageEvidence, at time: Double) { usages = [(evidence, time)] }
+
+  func usage(at time: Double) -> UsageEvidence? {
+    usages.first.flatMap { time - $0.at < Self.usageHolds ? $0.evidence : nil }
+  }
+
   /// A place that no class has.
   static let vacant = ClassRecord(key: "", kind: .anon, label: TargetLabel(""))
   var isVacant: Bool { key.isEmpty }
@@ -72,7 +86,7 @@ struct ClassRecord: Sendable {
   var footprint: Int {
     MemoryLayout<ClassRecord>.stride + key.heapBytes + label.heapBytes
       + AgeHistogram.heapBytes + (closedInitial.counts.isEmpty ? 0 : AgeHistogram.heapBytes)
-      + (boxed.first?.heapBytes ?? 0)
+      + (boxed.first?.heapBytes ?? 0) + (usages.first?.evidence.heapBytes ?? 0)
   }
 
   /// What was told of it is over: what comes is a new one.
@@ -97,6 +111,7 @@ struct ClassRecord: Sendable {
     lastBulkClose = max(lastBulkClose, other.lastBulkClose)
     closedSinceBulk += other.closedSinceBulk
     mostOpen = max(mostOpen, other.mostOpen)
+    if (usages.first?.at ?? -1) < (other.usages.first?.at ?? -1) { usages = other.usages }
     if finding == nil {
       finding = other.finding
       (findingUntil, findingPeak, toldUrgency) = (other.findingUntil, other.findingPeak, other.toldUrgency)

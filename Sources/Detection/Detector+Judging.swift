@@ -113,7 +113,8 @@ extension Detector {
       bulkCloses: record.bulkCloses, mostClosedInBulk: record.mostClosedInBulk,
       bulkShare: Double(record.closedInBulk) / Double(max(record.everClosed, 1)), waitsForRelease: waitsForRelease,
       isCloseWait: record.isCloseWait, hasOneTarget: record.label.isSingle && !record.label.text.isEmpty,
-      deletedShare: share(.isDeleted), unreadShare: share(.hasUnread), movedShare: share(.hasMoved))
+      deletedShare: share(.isDeleted), unreadShare: share(.hasUnread), movedShare: share(.hasMoved),
+      usage: record.usage(at: time))
     return (facts, times)
   }
 }
@@ -130,6 +131,7 @@ extension Detector {
   private mutating func settle(_ index: UInt16, _ judgement: Judgement) -> [DetectionEvent] {
     classes[index].probability = judgement.probability
     classes[index].verdict = judgement.verdict
+    classes[index].survivorsUntil = judgement.until
     if classes[index].finding != nil { return follow(index, judgement) }
     guard judgement.isTellable, judgement.probability >= Decision.suspicion else { return [] }
     if classes[index].findingID == 0 {
@@ -167,7 +169,7 @@ extension Detector {
       if isRetracted { standingAlerts -= 1 }
       return [.resolved(finding, isRetracted ? .retracted : .closed)]
     }
-    classes[index].verdict = .leak
+    classes[index].verdict = finding.explanation == .ownerAlive ? .ownerAlive : .leak
     guard judgement.isTellable else { return [] }
     let isRisen = isRisen(index, judgement)
     let urgencyTold = classes[index].toldUrgency
@@ -182,7 +184,7 @@ extension Detector {
   /// Remembers a finding, and by what its end will be known.
   private mutating func keep(_ finding: Finding, of index: UInt16, _ judgement: Judgement) {
     classes[index].finding = finding
-    classes[index].verdict = .leak
+    classes[index].verdict = finding.explanation == .ownerAlive ? .ownerAlive : .leak
     classes[index].findingUntil = judgement.until
     classes[index].isBacklogTold = judgement.isBacklog
     classes[index].findingPeak = max(classes[index].findingPeak, stillThere(index))
@@ -226,6 +228,7 @@ extension Detector {
       timeToLimitInterval: interval, confidence: (judgement.probability * 1000).rounded() / 1000,
       evidence: Evidence(record: record, judgement: judgement, moment: wording).sentences(
         closedAges: record.closed, survivors: entriesOfSurvivors(index, judgement)))
+    finding.explanation = judgement.isOwners ? .ownerAlive : .leak
     if let other = judgement.posterior?.runnerUp {
       finding.runnerUp = RunnerUp(
         explanation: other.explanation, probability: (other.probability * 1000).rounded() / 1000)
@@ -301,7 +304,7 @@ extension Posterior {
     func list(_ explanation: Explanation) -> [Factor] {
       zip(Explanation.allCases, factors).first { $0.0 == explanation }?.1 ?? []
     }
-    let (mine, others) = (list(.leak), list(runnerUp.explanation))
+    let (mine, others) = (list(self[.ownerAlive] > self[.leak] ? .ownerAlive : .leak), list(runnerUp.explanation))
     let names = (mine + others).map(\.about)
     var seen: Set<String> = []
     let differences = names.filter { seen.insert($0).inserted }.map { name in
@@ -319,7 +322,7 @@ extension Explanation {
   /// What would decide between it and a leak.
   func settles(open: Int) -> String {
     switch self {
-    case .leak: ""
+    case .leak, .ownerAlive: ""
     case .capacity:
       "A pool or a cache that still fills looks the same: it would have stopped well before there are \(2 * open)."
     case .collector: "A garbage collector may close them yet: its next run would decide."

@@ -106,6 +106,11 @@ extension Detector {
       if let index = ledger.index(of: moved.number) { ledger.update(index) { $0.marks.insert(.hasMoved) } }
     }
     takeSockets(poll)
+    for evidence in poll.usage {
+      if let index = ledger.index(of: evidence.descriptor) {
+        classes[ledger.entries[index].classIndex].note(evidence, at: time)
+      }
+    }
     classes.noteMostOpen()
     return events
   }

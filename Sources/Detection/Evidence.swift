@@ -11,6 +11,15 @@ struct Evidence {
 
   func sentences(closedAges: AgeHistogram, survivors: [LedgerEntry]) -> [String] {
     var sentences = [judgement.isBacklog ? backlog : opening(closedAges)]
+    if let usage = judgement.usage {
+      if judgement.isOwners {
+        if let owners = OwnerAlive.sentence(usage, of: record.open, kind: record.kind.inWords(1)) {
+          sentences.insert(owners, at: 0)
+        }
+      } else if let use = UsageFactors.sentence(usage, record.kind) {
+        sentences.append(use)
+      }
+    }
     if let sign = sign(survivors) { sentences.append(sign) }
     if !judgement.isBacklog {
       let (first, second) = judgement.halves

@@ -31,6 +31,10 @@ extension Finding {
   }
 }
 
+extension UsageEvidence {
+  var heapBytes: Int { 48 + MemoryLayout<UsageEvidence>.stride + signs.heapBytes + siblings.heapBytes }
+}
+
 extension Detector {
   /// Bytes that it takes in all: 24 for each open descriptor, the clock of work, and what ``ClassTable/budget`` allows.
   package var footprint: Int {

@@ -23,6 +23,9 @@ struct Judgement: Sendable {
   /// Part of them without a name, with data that nobody reads.
   var deletedShare = 0.0
   var unreadShare = 0.0
+  /// If it is a leak it is rather one of threads or children.
+  var isOwners = false
+  var usage: UsageEvidence?
   /// They are closed, but ever later.
   var isBacklog = false
 
@@ -44,7 +47,10 @@ extension Judgement {
     let posterior = facts.posterior
     let best = posterior.ranked.first
     verdict = best.map { $0.probability >= 0.5 ? Verdict($0.explanation) : .undecided } ?? .undecided
-    probability = posterior[.leak]
+    probability = posterior.ofAnyLeak
+    isOwners = posterior[.ownerAlive] > posterior[.leak]
+    if probability >= 0.5 { verdict = isOwners ? .ownerAlive : .leak }
+    usage = facts.usage
     self.posterior = posterior
     count = births.count
     perSecond = births.perSecond

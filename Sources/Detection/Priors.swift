@@ -120,6 +120,7 @@ enum Priors {
   static let all = [
     burst, burstShape, stay, noCollector, knownCollector, releasedBefore, leakInUse, stepInUse, pooledUnread,
     clientUnread, someShare, mostShare, scales, wave,
+    UsageFactors.ownersOfObjects, UsageFactors.ownersOfOthers, UsageFactors.ownerless, UsageFactors.unlikeSiblings,
   ]
 
   /// How long a collector lets its work wait, in seconds and in objects, whichever is more; and the shape.
@@ -137,7 +138,7 @@ enum Priors {
   /// The tables of README.md.
   static var markdown: String {
     func row(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |" }
-    func figure(_ value: Double) -> String { value == value.rounded() ? String(Int(value)) : String(value) }
+    func figure(_ value: Double) -> String { value.figure }
     let head = ["class", "leak", "capacity", "collector", "client", "step", "load", "n₀, α", "clients", "because"]
     var lines = [row(head), row(head.map { _ in "---" })]
     for sort in ClassSort.allCases {
@@ -150,6 +151,14 @@ enum Priors {
     }
     lines += ["", row(["constant", "value", "because", "source"]), row(["---", "---", "---", "---"])]
     for prior in all { lines.append(row([prior.name, figure(prior.value), prior.because, prior.source])) }
+    let signs = ["kind", "sign", "most show it", "most do not", "because", "programs"]
+    lines += ["", row(signs), row(signs.map { _ in "---" })]
+    for cells in UsageFactors.markdown { lines.append(row(cells)) }
     return lines.joined(separator: "\n") + "\n"
   }
+}
+
+extension Double {
+  /// `8`, `0.25`.
+  var figure: String { self == rounded() ? String(Int(self)) : String(self) }
 }

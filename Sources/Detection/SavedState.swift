@@ -67,6 +67,9 @@ extension Finding: Storable {
     try archive.field(&timeToLimit)
     try archive.field(&timeToLimitInterval)
     try archive.field(&confidence)
+    var who = explanation?.rawValue ?? ""
+    try archive.field(&who)
+    explanation = Explanation(rawValue: who)
     try archive.field(&runnerUp)
     var sentence = settles ?? ""
     try archive.field(&sentence)

@@ -21,11 +21,17 @@ package enum Verdict: String, Sendable, CaseIterable {
   case collector
   /// A part of what is opened is never closed, and goes on being opened.
   case leak
+  /// Threads or children leak, and with them what each of them holds.
+  case ownerAlive = "owner_alive"
+
+  /// Something leaks.
+  package var isLeak: Bool { self == .leak || self == .ownerAlive }
 
   init(_ explanation: Explanation) {
     self =
       switch explanation {
       case .leak: .leak
+      case .ownerAlive: .ownerAlive
       case .capacity: .capacity
       case .collector: .collector
       case .heldByClient: .heldByClient
@@ -54,6 +60,8 @@ package struct Finding: Sendable, Equatable, Codable {
   package var timeToLimitInterval: ClosedRange<Duration>?
   /// The probability that this is a leak, 0…1.
   package var confidence: Double
+  /// Who leaks: the program its descriptors, or its threads or children.
+  package var explanation: Explanation?
   /// What it would be instead, and with which probability.
   package var runnerUp: RunnerUp?
   /// A sentence: what would decide it.

@@ -111,6 +111,16 @@ import Glibc
     }
   }
 
+  /// The permissions of a link itself, or `nil` if the entry is gone: in `fd/` they are the access mode of the descriptor.
+  package func linkMode(_ number: Int32) throws(SystemCallError) -> UInt32? {
+    var found = stat()
+    let name = unsafe write(number)
+    if unsafe fstatat(directory.number, name, &found, AT_SYMLINK_NOFOLLOW) != 0 {
+      return try nilIfGone(.last("fstatat"))
+    }
+    return found.st_mode
+  }
+
   /// Type and inode of what a link leads to. See ``Descriptor/node(_:)``.
   package func node(_ number: Int32) throws(SystemCallError) -> (type: FileType, inode: UInt64) {
     try directory.node(String(number))

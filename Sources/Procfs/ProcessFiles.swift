@@ -12,9 +12,13 @@ package struct ProcessStat: Equatable, Sendable {
   package var threads: Int
   /// `PF_…` of the kernel's include/linux/sched.h.
   package var flags: UInt64
+  package var parent: Int32
+  /// The number of the pseudoterminal that is its controlling terminal.
+  package var terminal: UInt64?
 
-  package init(state: Character, startTime: UInt64, threads: Int, flags: UInt64 = 0) {
+  package init(state: Character, startTime: UInt64, threads: Int, flags: UInt64 = 0, parent: Int32 = 0) {
     self.flags = flags
+    self.parent = parent
     self.state = state
     self.startTime = startTime
     self.threads = threads
@@ -29,7 +33,16 @@ package struct ProcessStat: Equatable, Sendable {
     guard fields.count > 19, let state = fields[0].first, let threads = fields[17].signed,
       let start = fields[19].unsigned(), let flags = fields[6].unsigned()
     else { throw .malformed("stat", text[...]) }
-    self.init(state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads), flags: flags)
+    self.init(state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads), flags: flags,
+      parent: fields[1].signed.flatMap(Int32.init(exactly:)) ?? 0)
+    terminal = fields[4].signed.flatMap(UInt32.init(exactly:)).flatMap(Self.pseudoterminal)
+  }
+
+  /// Majors 136 to 143, and the encoding of device numbers: proc_pid_stat(5).
+  private static func pseudoterminal(_ device: UInt32) -> UInt64? {
+    let major = (device >> 8) & 0xfff
+    guard (136...143).contains(major) else { return nil }
+    return UInt64(major - 136) << 8 | UInt64(device & 0xff) | UInt64(device >> 12 & 0xfff00)
   }
 
   /// It is on its way out, and has one thread at most to go: `PF_EXITING`.

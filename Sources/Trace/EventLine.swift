@@ -99,6 +99,7 @@ package enum EventLine {
         "seconds_to_limit_interval", json: interval(range.lowerBound / .seconds(1), range.upperBound / .seconds(1)))
     }
     object.add("probability", finding.confidence)
+    object.add("explanation", (finding.explanation ?? .leak).rawValue)
     // Its name until 1.1, for one release.
     object.add("confidence", finding.confidence)
     if let other = finding.runnerUp {

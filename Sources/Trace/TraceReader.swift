@@ -116,6 +116,10 @@ enum PollLine {
       case "witness": main.isWitness = try scanner.boolean()
       case "profiles":
         try scanner.array { (scanner) throws(JSONError) in poll.profiles.append(try profile(&scanner)) }
+      case "usage":
+        try scanner.array { (scanner) throws(JSONError) in
+          if let it = try UsageLine.evidence(&scanner) { poll.usage.append(it) }
+        }
       case "look": poll.isCensus = try scanner.string() != "count"
       case "soft_limit": if !scanner.null() { soft = try scanner.integer() }
       case "collector": poll.collector = Collector(rawValue: try scanner.string())

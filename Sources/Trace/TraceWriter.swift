@@ -55,6 +55,7 @@ extension PollLine {
     add("tcp", poll.tcp, to: &object) { "[\($0.inode),\"\($0.state.rawValue)\",\(JSONObject.quoted($0.peer))]" }
     add("sock", poll.families, to: &object) { "[\($0.inode),\"\($0.kind.rawValue)\"]" }
     add("unread", poll.unread, to: &object) { "[\($0.inode),\($0.bytes)]" }
+    add("usage", poll.usage, to: &object, UsageLine.json)
     addProfiles(poll.profiles, to: &object)
     return object.line
   }

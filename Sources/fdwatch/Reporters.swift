@@ -74,7 +74,7 @@ struct LineReporter: WatchReporter {
       let name = "\(process.identity.pid) \(report.kind.rawValue) \(report.target ?? "")"
       let before = verdicts.updateValue(report.verdict, forKey: name) ?? .undecided
       // A leak has a line of its own, and that a class is steady is no news.
-      if before == report.verdict || report.verdict == .leak || (before == .undecided && report.verdict == .steady) {
+      if before == report.verdict || report.verdict.isLeak || (before == .undecided && report.verdict == .steady) {
         continue
       }
       let target = report.target.map { " \($0.printable)" } ?? ""

@@ -19,7 +19,7 @@ enum Collecting {
       Factor("they go on being opened", facts.births.goingOn(Leak.growth)),
       Factor("hardly any is closed at their age", facts.deaths.ofAbandoned),
       Factor("their offsets move", facts.movedShare > Priors.someShare.value ? log(Priors.leakInUse.value) : 0),
-    ]
+    ] + UsageFactors.ofDropped(facts)
   }
 
   /// Logarithm of the probability that no run has come.

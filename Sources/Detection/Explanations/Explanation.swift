@@ -8,6 +8,8 @@ import Glibc
 package enum Explanation: String, Sendable, CaseIterable, Codable {
   /// They are never closed, and go on being opened.
   case leak
+  /// Threads or children that never end, each with what it needs: the leak is theirs.
+  case ownerAlive = "owner_alive"
   /// A pool, a cache, threads, children, watchers that fill up to a size.
   case capacity
   /// Dropped, and to be closed by a garbage collector.
@@ -18,6 +20,10 @@ package enum Explanation: String, Sendable, CaseIterable, Codable {
   case step
   /// One population, of which all are closed in the end: these are the long-lived ones.
   case load
+}
+
+extension Explanation {
+  var isLeak: Bool { self == .leak || self == .ownerAlive }
 }
 
 /// One term of an explanation's log-likelihood, and what it is about.
@@ -57,9 +63,12 @@ struct Posterior: Sendable {
     zip(Explanation.allCases, probabilities).map { ($0, $1) }.sorted { $0.probability > $1.probability }
   }
 
-  /// The most probable one that is not a leak.
+  /// Of a leak, whoever leaks.
+  var ofAnyLeak: Double { self[.leak] + self[.ownerAlive] }
+
+  /// The most probable one that is no leak.
   var runnerUp: RunnerUp {
-    let other = ranked.first { $0.explanation != .leak }
+    let other = ranked.first { !$0.explanation.isLeak }
     return RunnerUp(explanation: other?.explanation ?? .load, probability: other?.probability ?? 0)
   }
 }

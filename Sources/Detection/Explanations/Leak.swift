@@ -12,8 +12,12 @@ enum Leak {
     weights: [(0.8, 0.10), (0.9, 0.20), (1, 0.30), (1.15, 0.20), (1.4, 0.12), (2, 0.08)])
 
   static func factors(_ facts: ClassFacts) -> [Factor] {
+    [Factor("prior", log(facts.priors.leak * (1 - UsageFactors.ownerShare(facts.sort))))] + ofBirths(facts)
+      + UsageFactors.ofDropped(facts)
+  }
+
+  static func ofBirths(_ facts: ClassFacts) -> [Factor] {
     [
-      Factor("prior", log(facts.priors.leak)),
       Factor("they came at different times", facts.births.atDifferentTimes),
       Factor("they go on being opened", facts.births.goingOn(growth)),
       Factor("hardly any is closed at their age", facts.deaths.ofAbandoned),
