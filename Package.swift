@@ -45,6 +45,7 @@ let package = Package(
     module("Descriptors"),
     module("Linux", ["CLinux"]),
     module("Procfs", ["Descriptors", "Linux"]),
+    module("Usage", ["Descriptors", "Linux", "Procfs"]),
     module("Pprof", ["CZlib"]),
     .target(
       name: "Detection", dependencies: ["Descriptors"], exclude: ["README.md"], swiftSettings: settings),
@@ -58,7 +59,8 @@ let package = Package(
     module("Parsing", ["Linux", "Procfs", "Pprof", "LeakTable", "Symbols"]),
     module("Profiles", ["Descriptors", "Linux", "Procfs", "Pprof", "LeakTable", "Parsing", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
-    module("Watch", ["Procfs", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Parsing"]),
+    module(
+      "Watch", ["Procfs", "Usage", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Parsing"]),
     module("Daemon", ["Watch", "Alerts", "Config"]),
     .executableTarget(
       name: "fdwatch",
@@ -82,6 +84,7 @@ let package = Package(
     tests("DescriptorsTests", ["Descriptors"]),
     tests("LinuxTests", ["Linux", "TestSupport"]),
     tests("ProcfsTests", ["Procfs", "TestSupport"], exclude: ["Fixtures"]),
+    tests("UsageTests", ["Usage", "Detection", "Watch", "TestSupport"]),
     tests("AlertsTests", ["Alerts", "TestSupport"]),
     tests("WatchTests", ["Watch", "Parsing", "TestSupport"]),
     tests("CommandTests", ["Watch", "Detection", "TestSupport", "journalsend", "swiftleak"], exclude: ["Traces"]),

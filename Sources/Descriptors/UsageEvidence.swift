@@ -52,7 +52,7 @@ package struct UsageEvidence: Sendable, Equatable {
   package var signs: [UsageSign: UsageShare] = [:]
   /// Of other descriptors of the same kind.
   package var siblings: [UsageSign: UsageShare] = [:]
-  /// Threads of the process, and living processes that descend from it.
+  /// Threads of the process, and its living children.
   package var threads: Int?
   package var children: Int?
 

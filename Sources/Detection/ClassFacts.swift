@@ -48,7 +48,14 @@ struct ClassFacts: Sendable {
     }
   }
 
-  var priors: ClassPriors { Priors.of(sort) }
+  var priors: ClassPriors {
+    var priors = Priors.of(sort)
+    if sort == .kernelObject, UsageFactors.areInUse(self) {
+      // Threads, children, sessions: of those that are at work there may be more than of objects of the kernel in general.
+      (priors.size, priors.sizeShape) = (Priors.workers.value, Priors.workersShape.value)
+    }
+    return priors
+  }
 
   /// What is known of the runtime and of earlier releases, as a factor of the collector's prior.
   var collectorFactor: Double {

@@ -63,7 +63,14 @@ struct ClassRecord: Sendable {
   /// So long it holds, in seconds: a look is due again well before, unless it cannot be taken any more.
   private static let usageHolds = 900.0
 
-  mutating func note(_ evidence: UsageEvidence, at time: Double) { usages = [(evidence, time)] }
+  /// Since when a suspicion waits for them; -1 where none does.
+  var suspectedSince = -1.0
+  private(set) var usageLooks: UInt8 = 0
+
+  mutating func note(_ evidence: UsageEvidence, at time: Double) {
+    usages = [(evidence, time)]
+    usageLooks = min(usageLooks, 100) + 1
+  }
 
   func usage(at time: Double) -> UsageEvidence? {
     usages.first.flatMap { time - $0.at < Self.usageHolds ? $0.evidence : nil }

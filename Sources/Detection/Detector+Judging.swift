@@ -149,8 +149,17 @@ extension Detector {
     // Once: what comes and goes is told again only when it is more probable than it ever was.
     let isNew = classes[index].toldProbability == 0
     guard isNew || isRisen(index, judgement) else { return [] }
+    if isNew, waitsForUsage(index) { return [] }
     classes[index].toldProbability = judgement.probability
     return isNew ? [.suspected(finding)] : [.raised(finding, isAlert: false)]
+  }
+
+  /// Looks at its use are under way: what final signs take is a few seconds, and a suspicion has them unless the limit is
+  /// near.
+  private mutating func waitsForUsage(_ index: UInt16) -> Bool {
+    guard Self.showsUse(classes[index].kind), secondsToLimit ?? .infinity > Decision.reaction else { return false }
+    if classes[index].suspectedSince < 0 { classes[index].suspectedSince = time }
+    return time - classes[index].suspectedSince < Self.patienceForUsage && classes[index].usageLooks < 3
   }
 
   private func isRisen(_ index: UInt16, _ judgement: Judgement) -> Bool {

@@ -11,16 +11,21 @@ extension Detector {
   /// The majority of so many decides.
   private static let mostMembers = 12
 
+  /// Three looks at intervals of five seconds, and a moment. Where none can be taken, so long a suspicion waits in vain.
+  static let patienceForUsage = 12.0
+
   /// The classes whose use should be looked at, the most suspicious first.
   package var usageSuspects: [UsageSuspect] {
-    let suspects = classes.indices.filter { classes[$0].probability >= Self.leastProbability || classes[$0].finding != nil }
-      .filter { Self.showsUse(classes[$0].kind) }
-      .sorted { classes[$0].probability > classes[$1].probability }
+    let suspects = classes.indices.filter {
+      classes[$0].probability >= Self.leastProbability || classes[$0].finding != nil
+    }
+    .filter { Self.showsUse(classes[$0].kind) }
+    .sorted { classes[$0].probability > classes[$1].probability }
     return suspects.prefix(Self.mostSuspects).compactMap(suspect)
   }
 
   /// Nothing that can be seen of files, directories, devices and UDP tells leaked ones from others.
-  private static func showsUse(_ kind: Kind) -> Bool {
+  static func showsUse(_ kind: Kind) -> Bool {
     kind == .udp || UsageFactors.rows.contains { $0.kinds.contains(kind) }
   }
 

@@ -80,6 +80,12 @@ enum Priors {
     }
   }
 
+  static let workers = Prior(
+    name: "n₀ of threads and children at work", value: 64, because: "known to be in use: workers, sessions, windows",
+    source: "Tomcat maxThreads 200, Apache MaxRequestWorkers 256, PostgreSQL max_connections 100")
+  static let workersShape = Prior(
+    name: "α of threads and children at work", value: 1.2, because: "as of sockets, which they often serve",
+    source: "reasoned")
   static let burst = Prior(
     name: "scale of a burst", value: 20, because: "s; programs start, and read their configuration again, in seconds",
     source: "systemd's DefaultTimeoutStartSec is 90 s")
@@ -120,7 +126,8 @@ enum Priors {
   static let all = [
     burst, burstShape, stay, noCollector, knownCollector, releasedBefore, leakInUse, stepInUse, pooledUnread,
     clientUnread, someShare, mostShare, scales, wave,
-    UsageFactors.ownersOfObjects, UsageFactors.ownersOfOthers, UsageFactors.ownerless, UsageFactors.unlikeSiblings,
+    workers, workersShape, UsageFactors.ownersOfObjects, UsageFactors.ownersOfOthers, UsageFactors.ownerless,
+    UsageFactors.unlikeSiblings,
   ]
 
   /// How long a collector lets its work wait, in seconds and in objects, whichever is more; and the shape.

@@ -22,6 +22,9 @@ package struct Instant: Sendable, Comparable {
     Instant(nanoseconds: a.nanoseconds.clampedAdding(b.nanoseconds))
   }
 
+  /// Processor time that the calling thread has used: what others do meanwhile does not count.
+  package static var threadTime: Duration { .nanoseconds(read(CLOCK_THREAD_CPUTIME_ID)) }
+
   static func read(_ clock: clockid_t) -> Int64 {
     var time = timespec()
     unsafe clock_gettime(clock, &time)

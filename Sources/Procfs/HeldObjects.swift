@@ -79,16 +79,21 @@ extension ProcessDirectory {
   /// Links alone are read, and of pipes the link's own permissions: they are the access mode, which `fdinfo` tells at twice
   /// the price.
   /// - Parameters:
-  ///   - room: so many are looked at; what was is taken off.
+  ///   - most: a larger table is not even listed.
+  ///   - room: so many links are read; what was is taken off.
+  ///   - after: where an earlier reading stopped.
   ///   - isWanted: which to keep.
-  /// - Returns: `nil` where there are more than there is room for.
+  /// - Returns: what was found, and the number at which it stopped for want of room. `nil` where the table is too large.
   package func heldObjects(
-    room: inout Int, where isWanted: (HeldObject) -> Bool
-  ) throws(ProcfsError) -> [HeldDescriptor]? {
+    most: Int, room: inout Int, after: Int32 = -1, where isWanted: (HeldObject) -> Bool
+  ) throws(ProcfsError) -> (held: [HeldDescriptor], stoppedAt: Int32?)? {
+    guard try count() <= most else { return nil }
     let fd = try openDirectory("fd")
     var numbers: [Int32] = []
     try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in try fd.list(into: &numbers) }
-    guard numbers.count <= room else { return nil }
+    numbers.removeAll { $0 <= after }
+    let stop = numbers.count > room ? (room > 0 ? numbers[room - 1] : after) : nil
+    if stop != nil { numbers.removeLast(numbers.count - max(room, 0)) }
     room -= numbers.count
     var found: [HeldDescriptor] = []
     for number in numbers {
@@ -103,7 +108,7 @@ extension ProcessDirectory {
         found.append(held)
       }
     }
-    return found
+    return (found, stop)
   }
 
   /// What `fdinfo` tells of one descriptor, or `nil` if it is not open any more or tells more than so many bytes.
@@ -111,6 +116,9 @@ extension ProcessDirectory {
     guard let text = try? openDirectory("fdinfo").contents(number, limit: most) else { return nil }
     return DescriptorDetails(fdinfo: text)
   }
+
+  /// `fdinfo` of one descriptor, to be read elsewhere.
+  package func informationFile(of number: Int32) -> Descriptor? { try? openFile("fdinfo/\(number)") }
 
   /// The inodes of what it has mapped, as far as the first ``mostMapBytes`` tell.
   package func mappedInodes() throws(ProcfsError) -> Set<UInt64> {
@@ -133,22 +141,31 @@ extension ProcessDirectory {
 /// Which processes there are, and which descend from which.
 package struct ProcessTree: Sendable {
   private var children: [Int32: [Int32]] = [:]
-  private var states: [Int32: (state: Character, terminal: UInt64?)] = [:]
+  private var states: [Int32: ProcessStat] = [:]
 
   package init() {}
 
   package mutating func add(_ pid: Int32, _ stat: ProcessStat) {
-    states[pid] = (stat.state, stat.terminal)
+    states[pid] = stat
     children[stat.parent, default: []].append(pid)
   }
 
-  package var pids: Dictionary<Int32, (state: Character, terminal: UInt64?)>.Keys { states.keys }
+  package var pids: Dictionary<Int32, ProcessStat>.Keys { states.keys }
+
+  /// It was there before the other one, and has inherited nothing from it.
+  package func isOlder(_ pid: Int32, than other: Int32) -> Bool {
+    guard let its = states[pid]?.startTime, let others = states[other]?.startTime else { return false }
+    return its < others
+  }
 
   /// It has exited, and was not collected: it holds nothing.
   package func isLiving(_ pid: Int32) -> Bool { states[pid].map { $0.state != "Z" && $0.state != "X" } ?? false }
 
   /// Whose controlling terminal is a pseudoterminal of that number.
   package func isTerminal(_ number: UInt64, of pid: Int32) -> Bool { states[pid]?.terminal == number }
+
+  /// The living ones whose parent it is.
+  package func children(of pid: Int32) -> Int { (children[pid] ?? []).count(where: isLiving) }
 
   /// The living ones, children of zombies too: whoever is their parent now, they came from here.
   package func descendants(of pid: Int32) -> Set<Int32> {

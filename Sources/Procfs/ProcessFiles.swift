@@ -33,7 +33,8 @@ package struct ProcessStat: Equatable, Sendable {
     guard fields.count > 19, let state = fields[0].first, let threads = fields[17].signed,
       let start = fields[19].unsigned(), let flags = fields[6].unsigned()
     else { throw .malformed("stat", text[...]) }
-    self.init(state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads), flags: flags,
+    self.init(
+      state: Character(Unicode.Scalar(state)), startTime: start, threads: Int(clamping: threads), flags: flags,
       parent: fields[1].signed.flatMap(Int32.init(exactly:)) ?? 0)
     terminal = fields[4].signed.flatMap(UInt32.init(exactly:)).flatMap(Self.pseudoterminal)
   }

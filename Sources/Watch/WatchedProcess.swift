@@ -10,6 +10,7 @@ import Pprof
 import Procfs
 import Profiles
 import Systemd
+import Usage
 
 /// One watched process: its directory, what is known of its table, when to look at it, and what is believed of it.
 package final class WatchedProcess {
@@ -20,6 +21,8 @@ package final class WatchedProcess {
   private var schedule: Schedule
   private let sockets: SocketTables
   private let counting: Procfs.Counting
+  private let procfsPath: String
+  private var usage = UsageReader()
   private var analysis: Analysis
   private var profiles: ProfileKeeper?
   private let tables: TableKeeper?
@@ -79,7 +82,7 @@ package final class WatchedProcess {
     // Processes that were found together are not all verified at the same time.
     schedule = Schedule(
       interval: interval, counting: procfs.counting, spread: Double(UInt32(bitPattern: identity.pid) % 64) / 64)
-    (sockets, counting) = (procfs.sockets, procfs.counting)
+    (sockets, counting, procfsPath) = (procfs.sockets, procfs.counting, procfs.path)
     let timeOfDay: @Sendable (Duration) -> String = { String(WallClock.timeOfDay(start() + $0.seconds).prefix(5)) }
     var detector = Detector(timeOfDay: timeOfDay)
     if let remembered {
@@ -166,6 +169,7 @@ package final class WatchedProcess {
         return snapshot
       }
       snapshots = []
+      readUsage(at: time, into: &poll)
       return (poll, observe(poll))
     } catch .denied(let file, let missing) {
       throw directory.explainDenial(.denied(file: file, missing: missing))
@@ -229,6 +233,14 @@ package final class WatchedProcess {
     case .census(let verification): try takeCensus(verifying: verification, isSuspicious: isSuspicious, into: &poll)
     }
     return poll
+  }
+
+  /// Looks at the use of what is suspected, where that is due. It comes with a census: its numbers are those of the poll.
+  private func readUsage(at time: Duration, into poll: inout Poll) {
+    guard poll.isCensus, usage.isDue(at: time) else { return }
+    let suspects = detector.usageSuspects
+    guard !suspects.isEmpty, let procfs = try? Procfs(path: procfsPath, counting: counting) else { return }
+    poll.usage = usage.look(at: suspects, of: directory, in: procfs, at: time)
   }
 
   private func takeCensus(

@@ -52,7 +52,7 @@ private func steady(_ count: Int, every seconds: Double = 1) -> [Double] { (0..<
   }
 
   @Test func `leave the more of a leak, the longer it goes on`() {
-    let leak = [8, 16, 32, 64, 128, 256].map { ClassFacts(steady($0), now: Double($0)).posterior[.leak] }
+    let leak = [8, 16, 32, 64, 128, 256].map { ClassFacts(steady($0), now: Double($0)).posterior.ofAnyLeak }
     #expect(zip(leak, leak.dropFirst()).allSatisfy { $0 < $1 }, "\(leak)")
     #expect((leak.first ?? 1) < 0.6 && (leak.last ?? 0) > 0.9)
   }

@@ -9,6 +9,7 @@ struct Target {
   /// By name, each made only where it is to run.
   static let all: [(name: String, make: @Sendable () -> Target)] = [
     ("process", { .process }), ("fdinfo", { .fdinfo }), ("sockets", { .sockets }), ("maps", { .maps }),
+    ("usage", { .usage }), ("socket-diagnosis", { .socketDiagnosis }),
     ("pprof", { .pprof }), ("profile-text", { .profileText }), ("table", { .table }), ("perf-map", { .perfMap }),
     ("elf", { .elf }),
     ("parse", { .parse }), ("parse-answer", { .parseAnswer }), ("parse-message", { .parseMessage }),

@@ -15,13 +15,19 @@ private let rest = "1 4711 4711 0 -1 4194560 95 0 0 0 0 0 0 0 20 0 3 0 88123 295
   @Test(arguments: [
     "cat", "a b", "(", ")", ") Z 1 1 (", "a\nb", "a\n4712 (b) S 1", "", "\u{1b}[2J", "):", "((()",
   ]) func `is read whatever the name is`(name: String) throws {
-    let known = ProcessStat(state: "S", startTime: 88123, threads: 3, flags: 4_194_560)
+    let known = ProcessStat(state: "S", startTime: 88123, threads: 3, flags: 4_194_560, parent: 1)
     #expect(try stat("4711 (\(name)) S \(rest)\n") == known)
   }
 
   @Test(arguments: ["", "4711", "4711 (cat", "4711 (cat)", "4711 (cat) S 1 2", "4711 (cat) S " + "x " + "1"])
   func `that is none is refused`(text: String) {
     #expect(throws: ProcfsError.malformed(file: "stat", line: text)) { try stat(text) }
+  }
+
+  @Test(arguments: [(0, nil), (34_816 + 7, 7), (35_072 + 1, 257), (1025, nil)] as [(UInt32, UInt64?)])
+  func `tells the pseudoterminal that controls it`(device: UInt32, number: UInt64?) throws {
+    let fields = rest.replacing("4711 4711 0 ", with: "4711 4711 \(device) ")
+    #expect(try stat("4711 (sh) S \(fields)\n").terminal == number)
   }
 
   @Test func `tells who has exited`() {

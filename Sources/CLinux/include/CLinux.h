@@ -151,3 +151,11 @@ int fdwatch_confine(const fdwatch_confinement *limits);
 int fdwatch_allow_cpu(unsigned seconds);
 /// CLOCK_PROCESS_CPUTIME_ID: a macro with a cast.
 int64_t fdwatch_cpu_nanoseconds(void);
+
+/// A socket of sock_diag(7) that waits no longer than so many milliseconds. The descriptor, or -1 with errno.
+int fdwatch_diagnosis_open(int timeout_ms);
+/// Asks for all TCP sockets of our network namespace with `tcp_info`, and for all UNIX sockets with their peers.
+int fdwatch_diagnosis_ask_tcp(int diagnosis, int is_ipv6);
+int fdwatch_diagnosis_ask_unix(int diagnosis);
+/// One message of netlink(7), or -1 with errno.
+ssize_t fdwatch_diagnosis_receive(int diagnosis, void *buffer, size_t size);

@@ -21,7 +21,8 @@ enum Capacity {
   }
 
   static func factors(_ facts: ClassFacts) -> [Factor] {
-    let size = size(facts.births.count, facts.priors)
+    // Of children, where it is known that they are: each is one member, whatever it has.
+    let size = size(facts.births.count / (facts.usage?.perChild(of: facts.open) ?? 1), facts.priors)
     return [
       Factor("prior", log(facts.priors.capacity)),
       Factor(

@@ -12,7 +12,7 @@ enum Leak {
     weights: [(0.8, 0.10), (0.9, 0.20), (1, 0.30), (1.15, 0.20), (1.4, 0.12), (2, 0.08)])
 
   static func factors(_ facts: ClassFacts) -> [Factor] {
-    [Factor("prior", log(facts.priors.leak * (1 - UsageFactors.ownerShare(facts.sort))))] + ofBirths(facts)
+    [Factor("prior", log(facts.priors.leak * (1 - UsageFactors.ownerShare(facts))))] + ofBirths(facts)
       + UsageFactors.ofDropped(facts)
   }
 

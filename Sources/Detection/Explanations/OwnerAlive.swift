@@ -10,15 +10,7 @@ import Glibc
 /// the two are one, and their sum is what a leak alone would be.
 enum OwnerAlive {
   static func factors(_ facts: ClassFacts) -> [Factor] {
-    var factors = Leak.ofBirths(facts)
-    factors.insert(
-      Factor("prior", log(facts.priors.leak * UsageFactors.ownerShare(facts.sort))), at: 0)
-    if let usage = facts.usage, let threads = usage.threads, let children = usage.children,
-      facts.open > 5 * max(0, children) + 3 * max(0, threads - 1)
-    {
-      factors.append(Factor("too few threads and children to have them", log(UsageFactors.ownerless.value)))
-    }
-    return factors
+    [Factor("prior", log(facts.priors.leak * UsageFactors.ownerShare(facts)))] + Leak.ofBirths(facts)
   }
 
   /// `60 children that do not end, 5 pipes each`.

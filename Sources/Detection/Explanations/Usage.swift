@@ -31,6 +31,8 @@ enum UsageFactors {
   /// Of the survivors that were looked at, in so many at least a sign could be seen.
   static let fewest = 3
   static let most = 8.0
+  /// What a child has at most of one kind: standard streams and a channel or two.
+  static let mostPerChild = 5
 
   static let rows: [UsageRow] = [
     UsageRow(
@@ -39,9 +41,15 @@ enum UsageFactors {
       because: "a supervisor's children hold theirs; a waking thread waits on its own",
       source: "8 of 9 leaks, 0 of 13 held"),
     UsageRow(
+      kinds: [.pipe, .pty], sign: .heldByChild, shown: 0.7, hidden: 1, about: "children have their other ends",
+      sentence: "have their other end in a living child",
+      because: "not abandoned, and by whom: a part of 0.2, as the row above has the rest",
+      source: "0 of 13 leaks, 14 of 17 held"),
+    UsageRow(
       kinds: [.pty], sign: .abandoned, shown: 6, hidden: 0.3, about: "nobody can use their other ends",
       sentence: "are terminals that no other process has open",
-      because: "a window's shell has its terminal open; a zombie window's is closed", source: "4 of 4 leaks, 0 of 4 held"),
+      because: "a window's shell has its terminal open; a zombie window's is closed",
+      source: "4 of 4 leaks, 0 of 4 held"),
     UsageRow(
       kinds: [.unix], sign: .abandoned, shown: 4, hidden: 0.8, about: "nobody can use their other ends",
       sentence: "have no other end that anybody could use", because: "pairs within a process wake its event loops",
@@ -65,7 +73,7 @@ enum UsageFactors {
       sentence: "are waited on", because: "event loops wait on what was dropped, too",
       source: "3 of 7 leaks, 11 of 13 held"),
     UsageRow(
-      kinds: [.eventpoll], sign: .unattended, shown: 8, hidden: 0.2, about: "event loops without a thread",
+      kinds: [.eventpoll], sign: .unattended, shown: 8, hidden: 0.16, about: "event loops without a thread",
       sentence: "are event loops that no thread waits on", because: "a loop that runs has a thread",
       source: "5 of 5 leaks, 0 of 9 held"),
     UsageRow(
@@ -103,13 +111,17 @@ enum UsageFactors {
   static let unlikeSiblings = Prior(
     name: "unlike their siblings", value: 2, because: "others of the kind are in an event loop and these are in none",
     source: "held on the cases tried")
-  /// Of the prior of a leak, the part of those whose thread or child lives.
-  static func ownerShare(_ sort: ClassSort) -> Double {
-    (sort == .kernelObject ? Self.ownersOfObjects : Self.ownersOfOthers).value
+  /// Of the prior of a leak, the part of those whose thread or child lives: less where there are not enough of either.
+  static func ownerShare(_ facts: ClassFacts) -> Double {
+    let share = (facts.sort == .kernelObject ? ownersOfObjects : ownersOfOthers).value
+    guard let usage = facts.usage, let threads = usage.threads, let children = usage.children,
+      facts.open > mostPerChild * children + 3 * max(0, threads - 1)
+    else { return share }
+    return share * ownerless.value
   }
   static let ownersOfObjects = Prior(
-    name: "leaks of threads and children", value: 0.1, because: "of the leaks of objects of the kernel and of UDP",
-    source: "2 of 22 published programs measured")
+    name: "leaks of threads and children", value: 0.15, because: "of the leaks of objects of the kernel and of UDP",
+    source: "11 of 58 measured, 2 of 22 of those published")
   static let ownersOfOthers = Prior(
     name: "leaks of threads and children, other kinds", value: 0.03, because: "of the leaks of all else",
     source: "reasoned")
@@ -118,12 +130,17 @@ enum UsageFactors {
     because: "there are more than 5 for each child and 3 for each thread: who should have them?",
     source: "1 to 5 a child, 1 or 2 a thread in all programs measured")
 
+  /// Whether it is known of these that they are held on purpose, or that their owners live: by odds of two.
+  static func areInUse(_ facts: ClassFacts) -> Bool {
+    facts.usage != nil && ofDropped(facts).reduce(0) { $0 + $1.value } <= -log(2)
+  }
+
   /// What was seen, as factors of a leak: terms that are 0 for what is held on purpose.
   static func ofDropped(_ facts: ClassFacts) -> [Factor] {
     guard let usage = facts.usage else { return [] }
     var factors = rows.compactMap { row -> Factor? in
-      guard row.kinds.contains(facts.kind), let share = usage.signs[row.sign], share.seen >= fewest else { return nil }
-      return Factor(row.about, log(share.isMost ? row.shown : row.hidden))
+      guard row.kinds.contains(facts.kind), let isShown = usage.shows(row.sign) else { return nil }
+      return Factor(row.about, log(isShown ? row.shown : row.hidden))
     }
     if let mine = usage.signs[.registered], let others = usage.siblings[.registered], mine.seen >= fewest,
       others.seen >= fewest, mine.shown * 5 <= mine.seen, others.shown * 5 >= others.seen * 4
@@ -142,8 +159,7 @@ enum UsageFactors {
   /// What was seen, in words: of the rows that were shown the one that weighs most.
   static func sentence(_ usage: UsageEvidence, _ kind: Kind) -> String? {
     let shown = rows.filter { row in
-      row.kinds.contains(kind) && row.shown != 1
-        && usage.signs[row.sign].map { $0.seen >= fewest && $0.isMost } == true
+      row.kinds.contains(kind) && row.shown != 1 && usage.shows(row.sign) == true
     }
     guard let row = shown.max(by: { abs(log($0.shown)) < abs(log($1.shown)) }), let share = usage.signs[row.sign] else {
       return nil
@@ -161,7 +177,18 @@ enum UsageFactors {
   }
 }
 
-extension UsageShare {
-  /// Half of those in which it could be seen, or more.
-  var isMost: Bool { seen > 0 && shown * 2 >= seen }
+extension UsageEvidence {
+  /// Whether half of those that were looked at show it, or do not; `nil` where too few could be seen. A sign that is seen
+  /// only where it is there, or only where it is not, must not be taken for one of all.
+  func shows(_ sign: UsageSign) -> Bool? {
+    guard let share = signs[sign], share.seen >= UsageFactors.fewest else { return nil }
+    if share.shown * 2 >= looked { return true }
+    return (share.seen - share.shown) * 2 > looked ? false : nil
+  }
+
+  /// Descriptors for each living child, where they are what children have their other ends of: 1 else.
+  func perChild(of open: Int) -> Int {
+    guard let children, children > 0, shows(.heldByChild) == true else { return 1 }
+    return min(max(1, open / children), UsageFactors.mostPerChild)
+  }
 }
