@@ -5,32 +5,15 @@
 #define _GNU_SOURCE
 
 #include "celfutils.h"
+#include "loading.h"
 
 #include <dlfcn.h>
-#include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <elfutils/libdwfl.h>
-#include <gelf.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-// Every function by its own type, so that a newer header cannot disagree with us unnoticed.
-#define FUNCTIONS(USE) \
-    USE(dwfl_begin) USE(dwfl_end) USE(dwfl_report_begin) USE(dwfl_report_elf) USE(dwfl_report_end) \
-    USE(dwfl_module_build_id) USE(dwfl_module_getelf) USE(dwfl_module_addrname) USE(dwfl_module_addrdie) \
-    USE(dwfl_module_nextcu) USE(dwarf_haspc) USE(dwarf_getsrc_die) USE(dwarf_lineno) USE(dwarf_linesrc) USE(dwfl_module_getdwarf) USE(dwfl_build_id_find_elf) \
-    USE(dwfl_build_id_find_debuginfo) USE(dwfl_offline_section_address) USE(dwarf_child) USE(dwarf_siblingof) USE(dwarf_getscopes_die) \
-    USE(dwarf_dieoffset) USE(dwarf_offdie) USE(dwarf_tag) USE(dwarf_attr) USE(dwarf_attr_integrate) \
-    USE(dwarf_formudata) USE(dwarf_formstring) USE(dwarf_getsrcfiles) USE(dwarf_filesrc) \
-    USE(elf_getphdrnum) USE(gelf_getphdr) USE(elf_nextscn) USE(gelf_getshdr) USE(gelf_getchdr) USE(elf_getshdrstrndx) \
-    USE(elf_strptr)
-
-static struct {
-#define FIELD(name) __typeof__(&name) name;
-    FUNCTIONS(FIELD)
-} dw;
+struct fdwatch_dw fdwatch_dw;
 
 static int is_loaded = 0;
 static char *(*demangle)(const char *, char *, size_t *, int *);
@@ -45,7 +28,7 @@ static void load_once(void) {
     is_loaded = 1;
 }
 
-static int load(void) {
+int fdwatch_load_dw(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load_once);
     return is_loaded;
@@ -63,7 +46,7 @@ struct fdwatch_elf {
 // has 40 MB of such data.
 enum { MOST_EXPANDED = 64 << 20 };
 
-static int is_bomb(Elf *file) {
+int fdwatch_is_bomb(Elf *file) {
     uint64_t expanded = 0;
     size_t names = 0;
     if (dw.elf_getshdrstrndx(file, &names) != 0) return 1;
@@ -84,7 +67,7 @@ static int is_bomb(Elf *file) {
 }
 
 fdwatch_elf *fdwatch_elf_open(int descriptor, const char *name) {
-    fdwatch_elf *elf = load() ? calloc(1, sizeof *elf) : NULL;
+    fdwatch_elf *elf = fdwatch_load_dw() ? calloc(1, sizeof *elf) : NULL;
     if (!elf) {
         close(descriptor);
         return NULL;
@@ -106,7 +89,7 @@ fdwatch_elf *fdwatch_elf_open(int descriptor, const char *name) {
     }
     GElf_Addr bias;
     Elf *file = dw.dwfl_module_getelf(elf->module, &bias);
-    elf->has_no_dwarf = !file || is_bomb(file);
+    elf->has_no_dwarf = !file || fdwatch_is_bomb(file);
     return elf;
 }
 
@@ -248,7 +231,7 @@ size_t fdwatch_elf_frames(fdwatch_elf *elf, uint64_t offset, fdwatch_frame *fram
 char *swift_demangle(const char *name, size_t length, char *text, size_t *size, uint32_t flags);
 
 char *fdwatch_demangled(const char *name) {
-    load();
+    fdwatch_load_dw();
     if (strncmp(name, "$s", 2) == 0) return swift_demangle(name, strlen(name), NULL, NULL, 0);
     if (!demangle || strncmp(name, "_Z", 2) != 0) return NULL;
     int status = 0;

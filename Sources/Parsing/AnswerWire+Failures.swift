@@ -15,6 +15,7 @@ extension AnswerWire {
     }
     switch failure {
     case .file(let errno): put(1, Int(errno))
+    case .stacks: put(2)
     case .profile(.foreign(let reason)): put(10, reason: reason)
     case .profile(.truncated): put(11)
     case .profile(.damaged(let reason, let offset)): put(12, offset, reason: reason)
@@ -42,6 +43,7 @@ extension AnswerWire {
     let figure = figures.first ?? 0
     switch number {
     case 1: return .file(errno: Int32(clamping: figure))
+    case 2: return .stacks
     case 10: return .profile(.foreign(reason: reason))
     case 11: return .profile(.truncated)
     case 12: return .profile(.damaged(reason: reason, offset: figure))

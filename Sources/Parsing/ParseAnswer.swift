@@ -51,6 +51,8 @@ package enum ParseFailure: Error, Sendable, Equatable {
   case table(LeakTableError)
   /// The file could not be read.
   case file(errno: Int32)
+  /// Copied stacks that are none.
+  case stacks
 }
 
 /// The figures that bound an answer, and with it what the daemon holds of one profile.

@@ -61,7 +61,7 @@ package struct ParseHelper: ~Copyable {
     var work = ParseWork(job)
     let deadline = Instant.now + Self.patience
     switch job.subject {
-    case .bytes: break
+    case .bytes, .stacks: break
     case .file, .table: work.file = files.take()
     }
     if job.hasPerfMap, let map = files.take() { work.perfMap = PerfMap(map) }
@@ -70,7 +70,7 @@ package struct ParseHelper: ~Copyable {
       if more.isEmpty || work.mappings.count + more.count > job.mappingCount { throw WireError() }
       work.mappings += more
     }
-    if case .bytes(let count) = job.subject {
+    if let count = job.subject.byteCount {
       work.bytes.reserveCapacity(min(count, 16 << 20))
       while work.bytes.count < count {
         guard case .bytes(let part) = try ParseMessage(socket.receive(until: deadline)), !part.isEmpty,

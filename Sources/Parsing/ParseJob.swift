@@ -46,7 +46,7 @@ package enum ParseMessage: Sendable, Equatable {
   }
 }
 
-/// One profile to be read.
+/// One profile to be read, or stacks to be walked.
 package struct ParseJob: Sendable, Equatable {
   package enum Subject: Sendable, Equatable {
     /// A profile, whose bytes follow: so many.
@@ -55,6 +55,16 @@ package struct ParseJob: Sendable, Equatable {
     case file
     /// The table of LeakProfile, which must belong to this number: that of the process as it knows itself.
     case table(UInt32)
+    /// Stacks that were copied from the process, whose bytes follow: so many. See ``CopiedStacks``.
+    case stacks(Int)
+
+    /// Of what follows in messages of its own.
+    var byteCount: Int? {
+      switch self {
+      case .bytes(let count), .stacks(let count): count
+      case .file, .table: nil
+      }
+    }
   }
 
   package var subject: Subject
@@ -77,6 +87,9 @@ package struct ParseJob: Sendable, Equatable {
     case .table(let pid):
       writer.write(3)
       writer.write(UInt64(pid))
+    case .stacks(let count):
+      writer.write(4)
+      writer.write(count)
     }
     for name in ProfileLimits.names { writer.write(limits[name] ?? 0) }
     writer.write(hasPerfMap)
@@ -88,6 +101,7 @@ package struct ParseJob: Sendable, Equatable {
     case 1: subject = .bytes(try reader.number(0...Self.mostBytes))
     case 2: subject = .file
     case 3: subject = .table(UInt32(try reader.number(0...Int(UInt32.max))))
+    case 4: subject = .stacks(try reader.number(0...CopiedStacks.mostBytes))
     default: throw WireError()
     }
     for name in ProfileLimits.names { limits[name] = try reader.number(0...Self.mostBytes) }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the helper does: a profile or a table, read and named. Each step is bounded by a limit, and none by its input.
+// What the helper does: a profile, a table or copied stacks, read and named. Each step is bounded by a limit, and none by its input.
 
 import LeakTable
 import Linux
@@ -22,14 +22,17 @@ struct ParseWork: ~Copyable {
   init(_ job: ParseJob) { self.job = job }
 
   consuming func run(_ symbolizer: Symbolizer) -> Result<ParseAnswer, ParseFailure> {
-    let names = StackNames(symbolizer, mappings, Budget(Self.naming))
     defer { symbolizer.close() }
     do throws(ParseFailure) {
+      let walked: [WalkedStack]
+      if case .stacks = job.subject { walked = try walkStacks(symbolizer) } else { walked = [] }
+      // Time for names begins where that for walking ends.
+      let names = StackNames(symbolizer, mappings, Budget(Self.naming))
       var answer =
-        if case .table(let pid) = job.subject {
-          try readTable(ownedBy: pid, names)
-        } else {
-          try readProfile(names)
+        switch job.subject {
+        case .table(let pid): try readTable(ownedBy: pid, names)
+        case .bytes, .file: try readProfile(names)
+        case .stacks: nameStacks(walked, names)
         }
       if names.isCut { answer.notes.insert(.budgetSpent) }
       answer.profiles.limitDescriptors()

@@ -62,6 +62,14 @@ struct WireReader {
 
   mutating func flag() throws(WireError) -> Bool { try number(0...1) == 1 }
 
+  /// - Parameter most: of them.
+  mutating func bytes(_ most: Int) throws(WireError) -> [UInt8] {
+    let count = try number(0...most)
+    guard count <= left else { throw WireError() }
+    defer { position += count }
+    return Array(bytes[position..<position + count])
+  }
+
   /// - Parameter most: bytes.
   mutating func text(_ most: Int) throws(WireError) -> String {
     let count = try number(0...most)

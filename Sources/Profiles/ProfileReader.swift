@@ -75,7 +75,7 @@ struct ProfileReader: Sendable {
     case .failure(.profile(let error)): throw .unreadable(source: source, error)
     case .failure(.file(let errno)):
       throw .cannotOpen(file: source, reason: SystemCallError("read", errno: errno).reason)
-    case .failure(.table): throw .notRead(source: source, .unintelligible)
+    case .failure(.table), .failure(.stacks): throw .notRead(source: source, .unintelligible)
     case .success(let answer):
       guard let profile = answer.profiles.first else { throw .notRead(source: source, .unintelligible) }
       return ProfileReading(

@@ -72,6 +72,12 @@ package final class Symbolizer {
     return found
   }
 
+  /// A file that was added, for another reader.
+  func duplicate(_ path: String) -> Descriptor? {
+    guard let file = files[path], let size = try? file.file.size(), size <= Self.largestFile else { return nil }
+    return try? file.file.duplicate()
+  }
+
   /// Lets go of what was read of files. What was found in them is known still.
   package func close() {
     var wasOpen = false

@@ -45,6 +45,7 @@ private let sample: ParseAnswer = {
       .profile(.concatenated), .table(.gone), .table(.denied), .table(.hasNoMagic), .table(.version(9)),
       .table(.belongs(toPid: 4711)), .table(.damaged("it ends")), .table(.tooLarge("entries")),
       .table(.isNoTable(reason: "a file")), .table(.failed(SystemCallError("pread", errno: 5))), .file(errno: 21),
+      .stacks,
     ] as [ParseFailure]) func `is the error that was met`(failure: ParseFailure) throws
   {
     #expect(try AnswerWire.decoded(AnswerWire.encoded(.failure(failure))) == .failure(failure))
@@ -94,12 +95,47 @@ private let sample: ParseAnswer = {
   }
 }
 
+@Suite struct `Copied stacks on their way to the helper` {
+  private let groups = [
+    CopiedStacks.Group(
+      copies: [
+        CopiedStack(registers: Array(1...17), bytes: [1, 2, 3], interpreted: ["load app.py:7"]),
+        CopiedStack(registers: Array(18...34), bytes: []),
+      ], descriptors: [3, 7, .max]),
+    CopiedStacks.Group(copies: [], descriptors: []),
+  ]
+
+  @Test func `are what was copied`() throws {
+    #expect(try CopiedStacks.decoded(CopiedStacks.encoded(groups).bytes) == groups)
+  }
+
+  @Test func `may be cut off anywhere, or be anything`() throws {
+    let bytes = CopiedStacks.encoded([groups[0]]).bytes
+    for end in bytes.indices.dropFirst() {
+      #expect(throws: WireError.self) { try CopiedStacks.decoded(Array(bytes[..<end])) }
+    }
+    var random = Random(state: 3)
+    for _ in 0..<20_000 { _ = try? CopiedStacks.decoded((0..<random.below(300)).map { _ in UInt8(random.below(256)) }) }
+  }
+
+  @Test func `are those for which there is room, and the others are counted`() throws {
+    let stack = CopiedStack(registers: [], bytes: [UInt8](repeating: 7, count: 16 << 10))
+    let many = [CopiedStacks.Group](repeating: .init(copies: [stack], descriptors: [1, 2]), count: 1000)
+    let (bytes, others) = CopiedStacks.encoded(many)
+    #expect(bytes.count <= CopiedStacks.mostBytes)
+    let sent = try CopiedStacks.decoded(bytes).count
+    #expect(sent > 700 && others == 2 * (1000 - sent))
+  }
+}
+
 @Suite struct `A question to the helper` {
   private func messages() -> [ParseMessage] {
     var job = ParseJob(.table(4711))
     (job.limits.samples, job.hasPerfMap, job.mappingCount) = (17, true, 3)
     return [
-      .file(path: "/usr/bin/app"), .job(job), .job(ParseJob(.bytes(99))), .job(ParseJob(.file)), .bytes([1, 2, 3]),
+      .file(path: "/usr/bin/app"), .job(job), .job(ParseJob(.bytes(99))), .job(ParseJob(.file)),
+      .job(ParseJob(.stacks(77))),
+      .bytes([1, 2, 3]),
     ]
   }
 
