@@ -16,10 +16,11 @@ library := .build/leakprofile
 library_sources := $(wildcard Sources/CLeakProfile/*.c)
 library_flags := -std=gnu11 -O2 -fno-omit-frame-pointer -Wall -Wextra -ISources/CLeakProfile/include
 
-.PHONY: help toolchain deps build leakprofile demo test tsan bench evaluate fuzz install deb format lint clean
+.PHONY: help toolchain deps build leakprofile openers-skeleton demo test tsan bench evaluate fuzz install deb format lint \
+  clean
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 toolchain:
 	@command -v $(SWIFT) >/dev/null || { \
@@ -40,6 +41,11 @@ leakprofile: ## build the C library: .build/leakprofile/libleakprofile.a and .so
 	ln -sf libleakprofile.so.1 $(library)/libleakprofile.so
 	cd $(library) && $(CC) $(patsubst -I%,-I$(CURDIR)/%,$(library_flags)) -fPIC -c $(addprefix $(CURDIR)/,$(library_sources)) && \
 	  $(AR) rcs libleakprofile.a $(notdir $(library_sources:.c=.o))
+
+# The compiler is the toolchain's own; bpftool is Debian's. Below its own folder, so that no path gets into the result.
+openers-skeleton: toolchain ## compile the BPF program anew: Sources/COpeners/bpf/openers.lskel.h
+	@packaging/install-deps.sh skeleton
+	@packaging/openers-skeleton.sh Sources/COpeners/bpf/openers.lskel.h
 
 demo: toolchain ## install what is missing, build, and watch a leaking server until the alert
 	@packaging/install-deps.sh build demo

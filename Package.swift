@@ -39,6 +39,8 @@ let package = Package(
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CElfutils", linkerSettings: [.linkedLibrary("dl")]),
+    // The BPF program itself is in `bpf`, and compiled apart: `make openers-skeleton`.
+    .target(name: "COpeners", exclude: ["bpf/openers.bpf.c"]),
     .target(name: "CToml"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -57,10 +59,12 @@ let package = Package(
     module("LeakTable", ["Linux", "Pprof"]),
     module("Symbols", ["Linux", "Pprof", "CElfutils"]),
     module("Parsing", ["Linux", "Procfs", "Pprof", "LeakTable", "Symbols"]),
+    module("Openers", ["Descriptors", "Linux", "Procfs", "Parsing", "COpeners"]),
     module("Profiles", ["Descriptors", "Linux", "Procfs", "Pprof", "LeakTable", "Parsing", "CCurl"]),
     module("Config", ["Descriptors", "Linux", "Pprof", "Profiles", "Systemd", "CToml"]),
     module(
-      "Watch", ["Procfs", "Usage", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Parsing"]),
+      "Watch",
+      ["Procfs", "Usage", "Detection", "Attribution", "Trace", "Alerts", "Systemd", "Profiles", "Parsing", "Openers"]),
     module("Daemon", ["Watch", "Alerts", "Config"]),
     .executableTarget(
       name: "fdwatch",
@@ -87,13 +91,16 @@ let package = Package(
     tests("UsageTests", ["Usage", "Detection", "Watch", "TestSupport"]),
     tests("AlertsTests", ["Alerts", "TestSupport"]),
     tests("WatchTests", ["Watch", "Parsing", "TestSupport"]),
-    tests("CommandTests", ["Watch", "Detection", "TestSupport", "journalsend", "swiftleak"], exclude: ["Traces"]),
+    tests(
+      "CommandTests", ["Openers", "Procfs", "Watch", "Detection", "TestSupport", "journalsend", "swiftleak"],
+      exclude: ["Traces"]),
     tests("DetectionTests", ["Detection"]),
     tests("PprofTests", ["Pprof", "TestSupport"], exclude: ["Fixtures"]),
     tests("AttributionTests", ["Attribution"]),
     tests("SymbolsTests", ["Symbols", "Parsing", "TestSupport"], exclude: ["program.c"]),
     tests("ProfilesTests", ["Profiles", "Parsing", "TestSupport"]),
     tests("ParsingTests", ["Parsing", "Profiles", "Watch", "TestSupport"]),
+    tests("OpenersTests", ["Openers", "Parsing", "Symbols", "TestSupport"], exclude: ["Programs"]),
     tests("ConfigTests", ["Config", "TestSupport"]),
     // Programs that link LeakProfile.
     .executableTarget(

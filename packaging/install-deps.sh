@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing of what fdwatch is built, tested and tried with. The one place that lists it.
 #
-#   install-deps.sh [build] [test] [demo] [bench] [package]      what it is wanted for; build by default
+#   install-deps.sh [build] [test] [demo] [bench] [package] [skeleton]      what it is wanted for; build by default
 #
 # Looks for what a package gives rather than for the package: so it also serves where there is no apt-get, and then
 # says what to install. Asks for root's rights only if something is missing.
@@ -23,6 +23,8 @@ need() { # PACKAGE TEST...
 
 # Headers only, which not every system ships with a file for pkg-config.
 has_tomlplusplus() { has_library tomlplusplus || [ -e /usr/include/toml++/toml.h ]; }
+has_bpf_headers() { [ -e /usr/include/bpf/skel_internal.h ]; }
+has_bpftool() { has bpftool || [ -x /usr/sbin/bpftool ]; }
 has_journald() { has journalctl && { [ -x /usr/lib/systemd/systemd-journald ] || [ -x /lib/systemd/systemd-journald ]; }; }
 
 for purpose in "${@:-build}"; do
@@ -32,6 +34,7 @@ for purpose in "${@:-build}"; do
         need libsystemd-dev has_library libsystemd
         need zlib1g-dev has_library zlib
         need libdw-dev has_library libdw # headers; the library is loaded when a profile has addresses only
+        need libbpf-dev has_bpf_headers # headers only: the loader of the BPF program includes one
         need libtomlplusplus-dev has_tomlplusplus
         need libcurl4-openssl-dev has_library libcurl # headers; the library is loaded when a profile is fetched
         ;;
@@ -54,6 +57,10 @@ for purpose in "${@:-build}"; do
         need prometheus has promtool
         need curl has curl # a hook uses it
         ;;
+    skeleton)
+        need bpftool has_bpftool
+        need libbpf-dev has_bpf_headers
+        ;;
     package) need dpkg-dev has dpkg-shlibdeps ;;
     demo) need python3 has python3 ;;
     bench)
@@ -63,7 +70,7 @@ for purpose in "${@:-build}"; do
         need curl has curl
         ;;
     *)
-        echo "usage: $0 [build] [test] [demo] [bench] [package]" >&2
+        echo "usage: $0 [build] [test] [demo] [bench] [package] [skeleton]" >&2
         exit 64
         ;;
     esac

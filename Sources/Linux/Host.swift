@@ -82,18 +82,30 @@ package enum Host {
   }
 }
 
-/// A capability that reading other processes takes. See capabilities(7).
-package enum Capability: CInt, Sendable, CaseIterable {
+/// A capability that reading or tracing other processes takes. See capabilities(7).
+package enum Capability: CInt, Sendable {
   /// Lists directories that belong to another user.
   case dacReadSearch = 2
   /// Reads links and files that are guarded by the ptrace access check.
   case sysPtrace = 19
+  /// Stands for the two below, and for much else.
+  case sysAdmin = 21
+  /// Has programs of ours see what other processes do.
+  case perfmon = 38
+  /// Loads programs into the kernel. See bpf(2).
+  case bpf = 39
+
+  /// What reading a process takes.
+  package static let reading: [Capability] = [.dacReadSearch, .sysPtrace]
 
   /// As administrators write it.
   package var name: String {
     switch self {
     case .dacReadSearch: "CAP_DAC_READ_SEARCH"
     case .sysPtrace: "CAP_SYS_PTRACE"
+    case .sysAdmin: "CAP_SYS_ADMIN"
+    case .perfmon: "CAP_PERFMON"
+    case .bpf: "CAP_BPF"
     }
   }
 }
@@ -126,14 +138,17 @@ package enum Terminal {
     return (Int(rows), Int(columns))
   }
 
-  /// Writes all bytes, waiting where the reader is slow.
+  /// Writes all of a text, waiting where the reader is slow.
   package static func write(_ text: String, to descriptor: CInt) throws(SystemCallError) {
-    var text = text
+    try write(Array(text.utf8), to: descriptor)
+  }
+
+  /// Writes all bytes, waiting where the reader is slow.
+  package static func write(_ bytes: [UInt8], to descriptor: CInt) throws(SystemCallError) {
     var written = 0
-    let total = text.utf8.count
-    while written < total {
-      let done = text.withUTF8 {
-        unsafe Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), total - written)
+    while written < bytes.count {
+      let done = unsafe bytes.withUnsafeBufferPointer {
+        unsafe Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
       }
       if done < 0 {
         if errno == EINTR { continue }

@@ -47,17 +47,44 @@ extension ProcessDirectory {
   /// - Parameter most: so many mappings.
   package func mappedCode(most: Int) throws(ProcfsError) -> [MappedCode] {
     var found: [MappedCode] = []
+    try readMaps { line in
+      if let code = MappedCode(maps: line) { found.append(code) }
+      return found.count < most
+    }
+    return found
+  }
+
+  /// Where code lies, in files or not, and the end of the first thread's stack, 0 where there is none.
+  package func codeRanges(most: Int) throws(ProcfsError) -> (code: [Range<UInt64>], mainStack: UInt64) {
+    var code: [Range<UInt64>] = []
+    var mainStack: UInt64 = 0
+    try readMaps { line in
+      let fields = words(line)
+      guard fields.count >= 5, let dash = fields[0].firstIndex(of: UInt8(ascii: "-")),
+        let start = fields[0][..<dash].unsigned(radix: 16), let limit = fields[0][(dash + 1)...].unsigned(radix: 16),
+        start < limit
+      else { return true }
+      if fields[1].contains(UInt8(ascii: "x")) { code.append(start..<limit) }
+      if fields.count == 6, fields[5].elementsEqual("[stack]".utf8) { mainStack = limit }
+      return code.count < most
+    }
+    return (code, mainStack)
+  }
+
+  /// Hands out `maps` line by line.
+  /// - Parameter body: whether to go on.
+  private func readMaps(_ body: (ArraySlice<UInt8>) -> Bool) throws(ProcfsError) {
     do throws(SystemCallError) {
       let file = try Descriptor(reading: "maps", in: directory)
       var line: [UInt8] = []
       var total = 0
-      while found.count < most, total < Self.mostMapBytes {
+      while total < Self.mostMapBytes {
         guard let bytes = try file.receive(upTo: 64 << 10), !bytes.isEmpty else { break }
         total += bytes.count
         line += bytes
         var start = 0
         while let end = line[start...].firstIndex(of: UInt8(ascii: "\n")) {
-          if found.count < most, let code = MappedCode(maps: line[start..<end]) { found.append(code) }
+          if !body(line[start..<end]) { return }
           start = end + 1
         }
         line.removeFirst(start)
@@ -65,7 +92,6 @@ extension ProcessDirectory {
         if line.count > 32 << 10 { break }
       }
     } catch { throw ProcfsError(error, file: "maps") }
-    return found
   }
 
   /// A handle of its root folder: what its absolute paths begin at.

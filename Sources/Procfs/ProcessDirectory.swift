@@ -141,6 +141,13 @@ extension ProcessDirectory {
     }
   }
 
+  /// The same, of a process that goes on living.
+  package func openNumbers() throws(ProcfsError) -> [Int32] {
+    var numbers: [Int32] = []
+    try list(into: &numbers)
+    return numbers
+  }
+
   /// `fd` or `fdinfo`, opened for one walk.
   func openDirectory(_ name: String) throws(ProcfsError) -> NumberedDirectory {
     try Self.reading(name) { () throws(SystemCallError) in try NumberedDirectory(table + name, in: directory) }
@@ -283,6 +290,18 @@ extension ProcessDirectory {
     return lines(text[...]).lazy.compactMap { $0.after("0::") }.first.map(\.text)
   }
 
+  /// Whether it has not exited.
+  package var isAlive: Bool {
+    get throws(ProcfsError) { try !ProcessStat(stat: contents(of: "stat")).hasExited }
+  }
+
+  /// What one of its descriptors refers to, or `nil` where it was closed.
+  package func target(of number: Int32) throws(ProcfsError) -> String? {
+    try openDirectory("fd").reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
+      try fd.withLink(number) { String(repairing: $0) }
+    }
+  }
+
   /// The names of its descriptors and what they refer to, one by one, for whoever looks closer: at most so many, and none
   /// after one for which the answer is false. They are not collected here: a target may have 4 KiB.
   package func forEachTarget(most: Int, _ body: (Int32, String) -> Bool) throws(ProcfsError) {
@@ -312,6 +331,14 @@ extension ProcessDirectory {
     }
     if own == its { return .ours }
     return (try? Descriptor(path: "/proc/1").link("ns/net")) == its ? .host : .another
+  }
+
+  /// Names its pid namespace.
+  package func pidNamespace() throws(ProcfsError) -> (major: UInt32, minor: UInt32, inode: UInt64) {
+    let found = try Self.reading("ns/pid") { () throws(SystemCallError) in
+      try Descriptor(path: "ns/pid", in: directory).identity()
+    }
+    return (found.major, found.minor, found.inode)
   }
 
   /// Its number as it sees it itself, in the innermost namespace. See pid_namespaces(7).

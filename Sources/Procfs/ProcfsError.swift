@@ -21,7 +21,7 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
   package init(_ error: SystemCallError, file: String) {
     switch error.meaning {
     case .noSuchEntry: self = .gone
-    case .notPermitted: self = .denied(file: file, missing: Capability.allCases.filter { !Host.has($0) })
+    case .notPermitted: self = .denied(file: file, missing: Capability.reading.filter { !Host.has($0) })
     case .noDescriptors, .other: self = .failed(file: file, error)
     }
   }

@@ -136,6 +136,13 @@ extension ChildProcess {
     }
   }
 
+  /// Reads until what is on standard error satisfies `isEnough`. Nothing is taken away.
+  package func readErrors(until isEnough: (String) -> Bool) throws {
+    while received.count < 2 || !isEnough(String(decoding: received[1], as: UTF8.self)) {
+      if try !receive() { throw TestFailure("it ended with: \(output.suffix(500).debugDescription)") }
+    }
+  }
+
   /// Reads all there is until the child has closed everything, and collects it.
   package func finish() throws -> Outcome {
     while try receive() {}
