@@ -28,6 +28,7 @@ struct FDWatch: ParsableCommand {
         fdwatch --unit nginx --once         what they have open now
         fdwatch 4711 --until-leak           beside a test: 1 if it leaks
         fdwatch record 4711 -o run.gz       keep what was seen
+        fdwatch openers 4711 --for 10s      which code opened what stays open
 
       Exit status: 0 no leak was seen, 1 a leak, 2 a process could not be \
       watched, 64 wrong usage. record and replay end with 0 whatever leaks.
@@ -36,9 +37,9 @@ struct FDWatch: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      WatchCommand.self, RecordCommand.self, ReplayCommand.self, DaemonCommand.self, StatusCommand.self,
-      AlertsCommand.self, ExplainCommand.self, SilenceCommand.self, TestAlertCommand.self, CheckCommand.self,
-      ConfigCommand.self, CheckConfigCommand.self, ReportCommand.self, ParseCommand.self,
+      WatchCommand.self, RecordCommand.self, ReplayCommand.self, OpenersCommand.self, DaemonCommand.self,
+      StatusCommand.self, AlertsCommand.self, ExplainCommand.self, SilenceCommand.self, TestAlertCommand.self,
+      CheckCommand.self, ConfigCommand.self, CheckConfigCommand.self, ReportCommand.self, ParseCommand.self,
     ],
     defaultSubcommand: WatchCommand.self
   )

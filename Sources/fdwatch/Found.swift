@@ -106,9 +106,11 @@ func emit(_ text: String) { Output.write(text + "\n") }
 enum Output {
   private static let failed = Mutex(false)
 
-  static func write(_ text: String) {
+  static func write(_ text: String) { write(Array(text.utf8)) }
+
+  static func write(_ bytes: [UInt8]) {
     do {
-      try Terminal.write(text, to: 1)
+      try Terminal.write(bytes, to: 1)
     } catch {
       let isFirst = failed.withLock { before in
         defer { before = true }
