@@ -270,7 +270,7 @@ extension Detector {
       let target = record.displayTarget.map { " \($0.printable)" } ?? ""
       func consideration(_ text: String, _ posterior: Posterior?) -> Consideration {
         Consideration(
-          id: Int(index), verdict: record.verdict, probability: posterior?[.leak] ?? 0, text: text)
+          id: Int(index), verdict: record.verdict, probability: posterior?.ofAnyLeak ?? 0, text: text)
       }
       let head = "\(record.kind.rawValue)\(target): \(record.open) open: \(record.verdict.rawValue)"
       var ages = [UInt16](repeating: 0, count: AgeHistogram.binCount)
