@@ -25,6 +25,8 @@ package struct Profiling: Sendable {
   package var units = UnitSettingsCache()
   /// Read the table that a process keeps by LeakProfile. It is not asked for it.
   package var readsTables = true
+  /// Trace who opens its descriptors, and when; never if `nil`. Takes capabilities that the daemon has not.
+  package var openers: OpenerMode?
   /// What reads profiles and tables.
   package var parser = Parser.forked
   /// What is kept of profiles, of all processes together.

@@ -26,6 +26,7 @@ package final class WatchedProcess {
   private var analysis: Analysis
   private var profiles: ProfileKeeper?
   private let tables: TableKeeper?
+  private let openers: OpenerKeeper?
   private let owner: ProcessOwner
   private let retention: ProfileRetention
   /// Profiles that came in where no poll was due.
@@ -77,6 +78,9 @@ package final class WatchedProcess {
     self.notes = notes
     let owner = ProcessOwner(user: identity.user, unit: Unit.name(of: identity.pid))
     tables = profiling.tables(of: ProcessKey(pid: identity.pid, startTime: identity.startTime), owner)
+    openers = profiling.openers.map {
+      OpenerKeeper(ProcessKey(pid: identity.pid, startTime: identity.startTime), $0, parser: profiling.parser)
+    }
     (self.owner, retention) = (owner, profiling.retention)
     self.directory = directory
     // Processes that were found together are not all verified at the same time.
@@ -157,6 +161,7 @@ package final class WatchedProcess {
     let time = Duration.milliseconds((time.nanoseconds + 500_000) / 1_000_000)
     do {
       readTables(at: time)
+      readOpeners()
       askForProfiles(at: time)
       let found = try look(at: time, isOverdue: isOverdue)
       // A table that has just been found is read at once.
@@ -192,6 +197,13 @@ package final class WatchedProcess {
   private func readTables(at time: Duration) {
     guard let tables, !tables.isIdle else { return }
     let (new, told) = tables.tick(at: time, isSuspicious: detector.wantsProfile || isNearLimit)
+    snapshots += new
+    notes += told
+  }
+
+  private func readOpeners() {
+    guard let openers else { return }
+    let (new, told) = openers.tick(isSuspicious: detector.wantsProfile || isNearLimit)
     snapshots += new
     notes += told
   }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Attribution
+import Openers
 import Pprof
 import Profiles
 import Watch
@@ -42,6 +43,13 @@ struct ProfileArguments: ParsableArguments {
   @Option(help: ArgumentHelp("Frames not to be blamed, such as 'main.openTracked': a glob.", valueName: "glob"))
   var skipFrames: [String] = []
 
+  @Option(
+    defaultAsFlag: OpenerMode.suspicion, parsing: .next,
+    help: ArgumentHelp(
+      "Trace who opens its descriptors, once something looks like a leak, or at once with --openers=now. Needs root.",
+      valueName: "when"))
+  var openers: OpenerMode?
+
   func validate() throws {
     if noProfile, discover || !profiles.isEmpty {
       throw ValidationError("--no-profile asks for none: it goes with neither --profile nor --discover.")
@@ -73,15 +81,22 @@ struct ProfileArguments: ParsableArguments {
   }
 
   func profiling() throws -> Profiling {
-    if noProfile { return .none }
-    var profiling = Profiling()
+    if openers != nil, !OpenersError.missingCapabilities.isEmpty {
+      complain("--openers: \(OpenersError.missing(OpenersError.missingCapabilities))")
+      throw ExitCode(2)
+    }
+    var profiling = noProfile ? .none : Profiling()
+    profiling.openers = openers
+    profiling.filter = FrameFilter(skipping: skipFrames)
+    if noProfile { return profiling }
     profiling.addresses = profiles
     profiling.discover = discover
     profiling.options.headers = profileHeader
     profiling.options.tokenFile = profileTokenFile
     profiling.options.caFile = profileCA
     profiling.limits = try limits()
-    profiling.filter = FrameFilter(skipping: skipFrames)
     return profiling
   }
 }
+
+extension OpenerMode: ExpressibleByArgument {}

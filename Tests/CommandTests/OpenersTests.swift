@@ -68,6 +68,20 @@ struct `fdwatch openers` {
     for number in numbers { #expect(raw.output.contains("fd:[\(number)]")) }
   }
 
+  @Test func `gives a watch the stack that leaks, of a process that exports nothing`() throws {
+    let child = try FDFactory()
+    try child.startLeak(of: "eventfd", every: .milliseconds(50), count: 2000)
+    let outcome = try BuiltBinary.run([
+      "\(child.pid)", "--openers=now", "--until-leak", "--interval", "250ms", "--format", "json", "--for", "90s",
+    ])
+    #expect(outcome.status == .exited(1), "\(outcome.errors)")
+    let alert = try #require(outcome.output.split(separator: "\n").last { $0.contains("\"event\":\"alert\"") })
+    let fields = try #require(JSONSerialization.jsonObject(with: Data(alert.utf8)) as? [String: Any])
+    #expect(fields["profile"] as? String == "openers", "\(alert)")
+    let stack = try #require(fields["stack"] as? [String], "\(alert)")
+    #expect(stack.first?.contains("eventfd") == true, "\(stack)")
+  }
+
   @Test func `says that there is no such process`() throws {
     let outcome = try BuiltBinary.run(["openers", "2147483647"])
     #expect(outcome.status == .exited(2) && outcome.output.isEmpty)
