@@ -5,7 +5,9 @@ import Descriptors
 import Foundation
 import LeakProfile
 import LeakTable
+import Parsing
 import Pprof
+import Procfs
 import Profiles
 
 private typealias Held = LeakProfile.Profile
