@@ -78,10 +78,12 @@ extension Double {
 }
 
 extension String {
-  /// `main.leak /src/app/main.go:58` as `main.leak (main.go:58)`.
+  /// `main.leak /src/app/main.go:58` as `main.leak (main.go:58)`; without a line number it is no place, but words.
   var frameInWords: String {
     let words = split(separator: " ", maxSplits: 1)
-    guard words.count == 2, let file = words[1].split(separator: "/").last else { return printable }
+    guard words.count == 2, words[1].contains(":"), let file = words[1].split(separator: "/").last else {
+      return printable
+    }
     return "\(words[0]) (\(file))".printable
   }
 }

@@ -76,6 +76,10 @@ private func headline(_ finding: Finding, _ limits: Limits) -> String {
     #expect(
       Blame(profile: "file", stacks: [stack("a.B", 0.6), stack("c.D", 0.2)]).sentence
         == "60 % were opened by a.B (x.go:7), 20 % were opened by c.D (x.go:7); 20 % is not explained.")
+    let unseen = Blame.Stack(frames: ["code that ran before tracing began"], own: 0, share: 0.3)
+    #expect(
+      Blame(profile: "openers", stacks: [stack("a.B", 0.7), unseen]).sentence
+        == "70 % were opened by a.B (x.go:7), 30 % were opened by code that ran before tracing began.")
     #expect(
       Blame(profile: "goroutine", isWitness: true, stacks: [stack("a.B", 1)], remark: "by two snapshots only").sentence
         == "100 % are held by what waits at a.B (x.go:7) (by two snapshots only).")
