@@ -52,7 +52,7 @@ private final class Neighbourhood {
       if let running { return running }
       let daemon = try RunningDaemon(place, launcher: cgroup?.launcher ?? [])
       running = daemon
-      try daemon.waitUntilItListens()
+      try daemon.waitUntilItStarts()
       return daemon
     }
   }
