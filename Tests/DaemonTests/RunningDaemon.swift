@@ -154,10 +154,11 @@ func child(named name: String) throws -> FDFactory {
   return child
 }
 
-/// One that opens an eventfd every 25 ms and closes none, until it is ended.
+/// One that opens an eventfd every 50 ms and closes none, for a minute and a half: what has ended before the daemon had a
+/// turn to see it would be no leak any more, and on a busy machine it may have to wait for its turns.
 func leakingChild(named name: String) throws -> FDFactory {
   let child = try child(named: name)
   try child.limit(soft: 2000)
-  try child.startLeak(of: "eventfd", every: .milliseconds(25), count: 1900)
+  try child.startLeak(of: "eventfd", every: .milliseconds(50), count: 1900)
   return child
 }
