@@ -88,6 +88,7 @@ import Testing
       var options = ProfileOptions()
       // The server's queue has one place, and on a busy machine it moves slowly.
       options.connect = .seconds(120)
+      options.answer = .seconds(120)
       options.whole = .seconds(200)
       let askings = try (0..<30).map { index in
         let asking = try Asking(server.url + "?\(index)", options: options)
