@@ -222,7 +222,7 @@ struct `A hostile neighbour` {
 
   @Test func `with thousands of paths as long as there can be`() throws {
     let all = try Neighbourhood("paths")
-    let child = try all.attack("paths", all.folder, "18000")
+    let child = try all.attack("paths", all.folder, "15000")
     try all.daemon.waitFor("[\(child.pid)] leaks ")
     try all.checkThatAVictimIsHeard()
   }
