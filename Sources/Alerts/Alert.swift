@@ -180,6 +180,10 @@ extension Alert {
       }
       members.remove(at: index)
     }
+    if members.count >= Self.mostMembers {
+      guard let last = members.last, member.comes(before: last) else { return }
+      members.removeLast()
+    }
     members.insert(member, at: members.firstIndex { member.comes(before: $0) } ?? members.count)
   }
 }

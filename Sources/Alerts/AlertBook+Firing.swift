@@ -43,7 +43,7 @@ extension AlertBook {
       }
     }
     entries[key] = entry
-    forgetOld()
+    makeRoom(for: member, text)
     return events
   }
 
@@ -174,29 +174,6 @@ extension AlertBook {
     alert.isSilenced = isSilenced(alert, at: moment)
     return [AlertEvent(.resolved, alert, resolution: .closed)]
   }
-
-  /// Frees room where more is kept than may be: of the account that has most, and of that first what is over, then what
-  /// nobody has heard of, which is told all the same if it goes on.
-  private mutating func forgetOld() {
-    // Not at each one: to sort them all takes its time.
-    guard entries.count > Self.mostEntries + Self.mostEntries / 10 else { return }
-    var accounts = Dictionary(grouping: entries.keys) { entries[$0]?.alert.account ?? "" }
-    for name in Array(accounts.keys) {
-      accounts[name]?.sort { (entries[$0]?.worth ?? (0, .zero)) > (entries[$1]?.worth ?? (0, .zero)) }
-    }
-    var sizes = accounts.mapValues(\.count)
-    while entries.count > Self.mostEntries, let most = sizes.max(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key {
-      // Down to the next in size, so that the largest is not looked for at each one.
-      let next = sizes.filter { $0.key != most }.values.max() ?? 0
-      let surplus = min(entries.count - Self.mostEntries, max(1, (sizes[most] ?? 0) - next))
-      for _ in 0..<surplus {
-        guard let cause = accounts[most]?.popLast() else { break }
-        entries[cause] = nil
-      }
-      sizes[most] = accounts[most]?.count
-      if sizes[most] == 0 { sizes[most] = nil }
-    }
-  }
 }
 
 extension AlertBook.Entry {
@@ -209,12 +186,5 @@ extension AlertBook.Entry {
     (heard, isWaiting, isSummed) = (.nobody, false, false)
     settlesAt = returns > AlertBook.mostReturns ? time + AlertBook.settleSpan : nil
     if settlesAt != nil { alert.returns = returns }
-  }
-
-  /// What is worth most is kept longest: what goes on and was told, then what waits, then what is over. A report was over
-  /// when it was told.
-  fileprivate var worth: (rank: Int, time: Duration) {
-    if !isFiring || alert.type == .report { return (0, endedAt ?? nextReminder ?? .zero) }
-    return (heard == .nobody ? 1 : 2, .seconds(-alert.firstSeen))
   }
 }

@@ -43,6 +43,7 @@ extension AlertBook {
   ///   - time: since boot.
   package mutating func restore(_ saved: Saved, isThisBoot: Bool = true, at time: Duration) {
     counter = saved.counter
+    unweighed = Self.room
     // Those of another boot are of processes that have ended.
     if isThisBoot {
       for kept in saved.suspicions { suspicions[kept.cause] = kept.alert }

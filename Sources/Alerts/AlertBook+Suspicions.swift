@@ -12,13 +12,15 @@ extension AlertBook {
   mutating func suspect(_ member: AlertMember, _ routing: AlertRouting, at moment: Moment) -> [AlertEvent] {
     let cause = cause(of: member.finding, member.process)
     if entries[cause]?.isFiring == true { return [] }
-    if suspicions[cause] != nil {
+    if let known = suspicions[cause] {
+      guard known.hasMember(member) || hasRoomForSuspicion(member, cause) else { return [] }
       suspicions[cause]?.take(member)
       revision += 1
       return []
     }
     let account = member.process.account
     guard suspicions.values.count(where: { $0.account == account }) < Self.mostSuspicions,
+      hasRoomForSuspicion(member, cause),
       mayNote(member.process, at: moment)
     else { return [] }
     var alert = Alert(

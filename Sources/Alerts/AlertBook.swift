@@ -50,6 +50,8 @@ package struct AlertBook: Sendable {
   var suspicions: [Cause: Alert] = [:]
   var counter: UInt32
   var lanes = Lanes()
+  /// Bytes that have come in since it was last seen how much is kept.
+  var unweighed = 0
   /// Those that hold and, as a clock that has jumped ahead may jump back, some that held.
   package var silences: [Silence] = []
   /// Rises with each change that is worth saving.
@@ -67,8 +69,6 @@ package struct AlertBook: Sendable {
   static let longestPause = Duration.seconds(7 * 86400)
   /// A member that no detector has confirmed for so long, since it was restored or could not be watched, is over.
   static let confirmSpan = Duration.seconds(6 * 3600)
-  /// More alerts than that are not kept. Whoever has most of them loses some, resolved ones first.
-  static let mostEntries = 5000
   /// Of one owner so many kinds of reports are told apart.
   static let mostReports = 20
   static let mostSilences = 200

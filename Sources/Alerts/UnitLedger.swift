@@ -102,6 +102,8 @@ package struct UnitLedger: Sendable, Codable {
 
   private var units: [Cause: Workers] = [:]
   private static let mostUnits = 1000
+  /// Bytes of all of it, as it is saved: some 250 units with short names. Of the account that has most goes what has most.
+  static let room = 256 << 10
   private static let mostClasses = 16
   /// A worker that was seen for less tells nothing.
   private static let shortest = 20.0
@@ -171,6 +173,24 @@ package struct UnitLedger: Sendable, Codable {
       workers.growth /= 2
     }
     units[cause] = workers
+    makeRoom()
+  }
+
+  private mutating func makeRoom() {
+    var weights = units.mapValues(\.weight)
+    var surplus = weights.values.reduce(0, +) - Self.room
+    if surplus <= 0 { return }
+    var accounts: [String: Int] = [:]
+    for (cause, workers) in units { accounts[workers.subject.account, default: 0] += weights[cause] ?? 0 }
+    while surplus > 0, let most = accounts.max(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key {
+      let own = units.filter { $0.value.subject.account == most }.keys
+      guard let largest = own.max(by: { (weights[$0] ?? 0, $0.command) < (weights[$1] ?? 0, $1.command) }),
+        let weight = weights.removeValue(forKey: largest)
+      else { return }
+      units[largest] = nil
+      accounts[most, default: 0] -= weight
+      surplus -= weight
+    }
   }
 
   /// A worker was started.
@@ -294,6 +314,16 @@ package struct UnitLedger: Sendable, Codable {
 }
 
 extension UnitLedger.Workers {
+  /// Bytes that it takes as JSON: names of fields and figures have some 600, and some 200 of each class.
+  fileprivate var weight: Int {
+    let left = held.reduce(0) { sum, exit in
+      exit.leftovers.reduce(sum + 150) { $0 + 200 + ($1.target?.jsonBytes ?? 0) }
+    }
+    return classes.reduce(600 + left + births.count * 45) {
+      $0 + 300 + $1.key.target.jsonBytes + ($1.value.target?.jsonBytes ?? 0)
+    }
+  }
+
   /// Each that was started makes one exit count.
   fileprivate mutating func findSuccessors() {
     for index in held.indices where !held[index].hasSuccessor {

@@ -430,7 +430,8 @@ extension Daemon {
     lastSave = Instant.now.sinceBoot
     nextSave = lastSave + Self.savePause
     // A copy shares its memory until one of the two changes, so this costs little, and less than all states as bytes.
-    let detectors = roster.watched.compactMap { watched in
+    // Those with most open last: what does not fit is left out.
+    let detectors = roster.watched.sorted { $0.count < $1.count }.compactMap { watched in
       watched.close.map { (key: StateStore.Key(watched.subject), saving: $0.saving) }
     }
     let (state, boot, time) = (state, boot, lastSave)

@@ -19,7 +19,9 @@ package struct ProcessReport: Sendable, Equatable {
     var stack: [String]?
   }
 
+  /// In bytes: characters may have any number of them, and reports are kept.
   static let longestMessage = 2000
+  static let longestFrame = 500
   static let deepestStack = 64
 
   /// - Returns: `nil` for an empty one.
@@ -29,13 +31,20 @@ package struct ProcessReport: Sendable, Equatable {
       let form = try? JSONDecoder().decode(Form.self, from: Data(datagram.bytes))
     {
       message = form.message
-      stack = (form.stack ?? []).prefix(Self.deepestStack).map { String($0.prefix(500)) }
+      stack = (form.stack ?? []).prefix(Self.deepestStack).map { $0.cut(to: Self.longestFrame) }
     } else {
       message = String(decoding: datagram.bytes, as: UTF8.self)
     }
-    message = String(message.prefix(Self.longestMessage))
+    message = message.cut(to: Self.longestMessage)
     while message.last?.isNewline == true || message.last == "\0" { message.removeLast() }
     if message.allSatisfy(\.isWhitespace) { return nil }
+  }
+}
+
+extension String {
+  /// So many bytes of UTF-8 at most.
+  fileprivate func cut(to bytes: Int) -> String {
+    utf8.count <= bytes ? self : String(decoding: utf8.prefix(bytes), as: UTF8.self)
   }
 }
 

@@ -206,6 +206,7 @@ package final class Roster {
   /// make room for it.
   @discardableResult package func hasRoom(for index: Int, at time: Duration) -> Bool {
     let (subject, count) = (watched[index].subject, watched[index].count)
+    if tracking.isCharged(count, pid: subject.pid) { return true }
     switch tracking.charge(count, pid: subject.pid, account: subject.account) {
     case .refused:
       countOnly(index, at: time)
@@ -260,7 +261,7 @@ package final class Roster {
     if let unseen {
       others[gone.subject.pid] = .unseen(unseen)
       if let close = gone.close {
-        remembered.keep(close.saving(), of: StateStore.Key(gone.subject), at: time)
+        remembered.keep(close.saving()[...], of: StateStore.Key(gone.subject), at: time)
       }
     }
     return gone

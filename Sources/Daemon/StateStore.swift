@@ -14,10 +14,11 @@ package struct StateStore: Sendable {
   private var silencesFile: String { folder + "/silences.json" }
   private var runsFile: String { folder + "/hooks.json" }
 
-  /// 200,000 descriptors, which is all that are followed, take some 8 MB; what is read is in memory twice for a moment.
-  private static let mostOfDetectors = 16 << 20
-  /// A thousand alerts take a tenth.
-  private static let mostOfJSON = 8 << 20
+  /// 200,000 descriptors, which is all that are followed, take 4 MB; the classes of a process up to 15 KB.
+  static let mostOfDetectors = 16 << 20
+  /// To read JSON takes twelve times its size: 5 MB took 57 MB, of the 64 MB that `fdwatch.service` may use. Alerts have 1.5
+  /// MiB (``AlertBook/room``), and what workers have left 256 KiB.
+  static let mostOfJSON = 5 << 19
   private static let magic = Array("fdwatch detectors 1\n".utf8)
 
   package init(folder: String) { self.folder = folder }
@@ -33,15 +34,18 @@ package struct StateStore: Sendable {
 
   /// What was saved of detectors, handed out once each.
   package final class Remembered {
-    private var states: [Key: (state: [UInt8], savedAt: Duration)] = [:]
+    /// Slices of the one file: a copy of each would take as much memory again at the start.
+    private var states: [Key: (state: ArraySlice<UInt8>, savedAt: Duration)] = [:]
 
     package init() {}
 
     package var count: Int { states.count }
 
-    func keep(_ state: [UInt8], of key: Key, at time: Duration) { states[key] = (state, time) }
+    func keep(_ state: ArraySlice<UInt8>, of key: Key, at time: Duration) { states[key] = (state, time) }
 
-    func state(of key: Key) -> (state: [UInt8], savedAt: Duration)? { states.removeValue(forKey: key) }
+    func state(of key: Key) -> (state: [UInt8], savedAt: Duration)? {
+      states.removeValue(forKey: key).map { (Array($0.state), $0.savedAt) }
+    }
 
     /// Those who were not found again are not waited for.
     package func forget() { states = [:] }
@@ -123,7 +127,7 @@ extension StateStore {
         throw .unknown(path: detectorsFile, reason: "it is cut off")
       }
       remembered.keep(
-        Array(bytes[position..<position + Int(count)]), of: Key(pid: Int32(truncatingIfNeeded: pid), startTime: start),
+        bytes[position..<position + Int(count)], of: Key(pid: Int32(truncatingIfNeeded: pid), startTime: start),
         at: savedAt)
       position += Int(count)
     }
@@ -179,7 +183,15 @@ extension StateStore {
 
   package func rememberedSilences() throws(StateError) -> [Silence] { try decode(silencesFile) ?? [] }
 
-  package func save(_ runs: [SavedRun]) throws(SystemCallError) { try replace(runsFile, with: runs) }
+  /// Those that do not fit are left out, the latest first.
+  package func save(_ runs: [SavedRun]) throws(SystemCallError) {
+    var left = Self.mostOfJSON
+    let fitting = runs.prefix { run in
+      left -= 500 + run.input.jsonBytes + run.environment.reduce(0) { $0 + $1.jsonBytes + 3 }
+      return left >= 0
+    }
+    try replace(runsFile, with: Array(fitting))
+  }
 
   package func rememberedRuns() throws(StateError) -> [SavedRun] { try decode(runsFile) ?? [] }
 

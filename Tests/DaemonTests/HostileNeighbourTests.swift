@@ -7,6 +7,8 @@ import Synchronization
 import TestSupport
 import Testing
 
+@testable import Daemon
+
 /// A daemon with every source of profiles enabled, an attacker, and a service of root's that leaks.
 private final class Neighbourhood {
   /// Not known by name, and owner of nothing; another one in each test, for the alerts of one user wait for each other.
@@ -15,7 +17,7 @@ private final class Neighbourhood {
   static let memory = 64 << 20
 
   let place: RunningDaemon.Place
-  let cgroup: MemoryCgroup?
+  private(set) var cgroup: MemoryCgroup?
   private var running: RunningDaemon?
   /// Where the attacker may write.
   let folder: String
@@ -55,6 +57,12 @@ private final class Neighbourhood {
       try daemon.waitUntilItStarts()
       return daemon
     }
+  }
+
+  /// The daemon that is asked for next is another one, with the same state.
+  func restart() throws {
+    running = nil
+    cgroup = MemoryCgroup.isUsable ? try MemoryCgroup(bytes: Self.memory) : nil
   }
 
   /// A folder of the attacker's, in his.
@@ -217,6 +225,21 @@ struct `A hostile neighbour` {
     let all = try Neighbourhood("descriptors")
     try all.attack("descriptors", "60", "19000")
     try all.daemon.waitFor("has too many descriptors open to be looked at closely")
+    try all.checkThatAVictimIsHeard()
+  }
+
+  @Test func `with five thousand long reports`() throws {
+    let all = try Neighbourhood("reports")
+    _ = try all.daemon
+    try all.attack("reports", all.place.runtime + "/report.sock", "260")
+    // All of it is saved, and read again by the next one.
+    let saved = {
+      try FileManager.default.attributesOfItem(atPath: all.place.state + "/alerts.json")[.size] as? Int ?? 0
+    }
+    try all.daemon.eventually { try saved() > 1 << 20 }
+    try all.checkThatAVictimIsHeard()
+    #expect(try saved() < StateStore.mostOfJSON)
+    try all.restart()
     try all.checkThatAVictimIsHeard()
   }
 

@@ -35,7 +35,8 @@ import Testing
   func `that is no such object is a line`(text: String) { #expect(parsed(text)?.message == text) }
 
   @Test func `is bounded`() throws {
-    #expect(try #require(parsed(String(repeating: "ä", count: 9000))).message.count == ProcessReport.longestMessage)
+    #expect(
+      try #require(parsed(String(repeating: "ä", count: 9000))).message.utf8.count == ProcessReport.longestMessage)
     let deep =
       "{\"message\":\"x\",\"stack\":["
       + Array(repeating: "\"\(String(repeating: "y", count: 999))\"", count: 99)

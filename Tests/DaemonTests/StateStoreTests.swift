@@ -96,4 +96,39 @@ import Testing
     try store.save(silences)
     #expect(try store.rememberedSilences() == silences)
   }
+
+  @Test func `of detectors leaves out what does not fit, and can be read again`() throws {
+    let large = [UInt8](repeating: 7, count: StateStore.mostOfDetectors / 2)
+    func key(_ pid: Int32) -> StateStore.Key { StateStore.Key(pid: pid, startTime: 1) }
+    try store.save(
+      [(key: key(1), state: large), (key(2), large), (key(3), [3])], boot: "a", at: .seconds(77))
+    let remembered = try store.rememberedDetectors(boot: "a", at: .seconds(80))
+    #expect(remembered.count == 2 && remembered.state(of: key(2)) == nil)
+    #expect(remembered.state(of: key(3))?.state == [3] && remembered.state(of: key(1))?.state == large)
+  }
+
+  @Test func `of runs leaves out what does not fit, and can be read again`() throws {
+    let run = SavedRun(
+      hook: "h", word: "alert", id: "1", environment: ["A=b"], input: String(repeating: "\u{1}", count: 100_000),
+      attempts: 1)
+    try store.save(Array(repeating: run, count: 20))
+    let runs = try store.rememberedRuns()
+    #expect((1..<20).contains(runs.count) && runs.allSatisfy { $0 == run })
+  }
+
+  /// A file that is larger than it was ever written, of whatever content.
+  @Test(arguments: ["detectors", "alerts.json", "silences.json", "hooks.json"])
+  func `is refused, and not read to its end, where there is more of it than is ever saved`(name: String) throws {
+    let path = directory.path + "/" + name
+    try Data("[".utf8).write(to: URL(filePath: path))
+    // No memory would be enough to read it.
+    try #require(unsafe truncate(path, 1 << 42) == 0)
+    let error = #expect(throws: StateError.self) {
+      _ = try store.rememberedDetectors(boot: "a", at: .seconds(80))
+      _ = try store.rememberedAlerts(boot: "a")
+      _ = try store.rememberedSilences()
+      _ = try store.rememberedRuns()
+    }
+    #expect(error?.description.contains(name) == true && error?.description.contains("too large") == true)
+  }
 }

@@ -433,6 +433,31 @@ def paths(folder, count):
     ready()
 
 
+def reports(path, processes):
+    """So many processes, each of which reports twenty kinds of things, at as great a length as is taken."""
+    done, told = os.pipe()
+    for process in range(int(processes)):
+        if os.fork() == 0:
+            out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            out.connect(path)
+            for kind in range(20):
+                # Kinds differ in other things than numbers.
+                name = "".join(chr(97 + int(digit)) for digit in f"{process}{kind:02}").ljust(60, "x")
+                while True:
+                    try:
+                        out.send(name.encode() + "\U0001f600".encode() * 2000)
+                        break
+                    except OSError:
+                        time.sleep(0.01)
+                time.sleep(0.11)
+            os.close(told)
+            sys.stdin.read()
+            os._exit(0)
+    os.close(told)
+    os.read(done, 1)
+    ready()
+
+
 def idle():
     leak()
     ready()
@@ -442,6 +467,7 @@ if __name__ == "__main__":
     ATTACKS = {
         "times": times, "table": table, "frames": frames, "labels": labels, "addresses": addresses,
         "compiler-map": compiler_map, "elf": elf, "arguments": arguments, "slow": slow, "swap": swap, "port": port,
-        "many": many, "descriptors": descriptors, "paths": paths, "idle": idle,
+        "many": many, "descriptors": descriptors, "paths": paths, "reports": reports,
+        "idle": idle,
     }
     ATTACKS[sys.argv[1]](*sys.argv[2:])
