@@ -45,7 +45,7 @@ package struct InotifyTally: Sendable {
     guard let entry = left?.popLast() else {
       defer {
         counts = [:]
-        left = watched.map { ($0.subject.pid, $0.subject.user) }
+        left = watched.lazy.filter { $0.count <= Self.mostDescriptors }.map { ($0.subject.pid, $0.subject.user) }
       }
       return left == nil ? [] : judge(percent, &book, at: now)
     }

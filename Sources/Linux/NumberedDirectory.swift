@@ -28,13 +28,15 @@ import Glibc
   /// The numbers of all entries, appended in the order that the kernel lists them: ascending in `fd/`.
   ///
   /// Entries that are not numbers are passed over. May be called again: it starts anew.
-  package func list(into numbers: inout [Int32]) throws(SystemCallError) {
+  /// - Parameter most: it stops where more are found, a buffer later at most. The kernel keeps 0.9 KiB for each entry that it
+  ///   has listed, and charges them to us.
+  package func list(into numbers: inout [Int32], most: Int = .max) throws(SystemCallError) {
     if lseek(directory.number, 0, SEEK_SET) != 0 { throw .last("lseek") }
     while true {
       let filled = try retrying("getdents64") {
         unsafe fdwatch_getdents64(directory.number, base, Self.bufferSize)
       }
-      if filled == 0 { return }
+      if filled == 0 || numbers.count > most { return }
       // struct linux_dirent64 of getdents(2): ino 8, off 8, reclen 2, type 1, name.
       var offset = 0
       while offset + 19 < filled {

@@ -60,7 +60,7 @@ extension DescriptorTable {
     of process: inout ProcessDirectory, verifying verification: Verification, into poll: inout Poll
   ) throws(ProcfsError) {
     let numbers = try list(&process)
-    if numbers.count > limit.descriptors { throw .tooManyDescriptors(numbers.count) }
+    if numbers.count > limit.descriptors { throw .tooManyDescriptors(limit.descriptors) }
     var walk = try Walk(process, verification, seed: seed, mounts: mounts, targetBytes: limit.targetBytes)
     var merged: [Entry] = []
     merged.reserveCapacity(numbers.count)
@@ -98,11 +98,11 @@ extension DescriptorTable {
   private func list(_ process: inout ProcessDirectory) throws(ProcfsError) -> [Int32] {
     var numbers: [Int32] = []
     numbers.reserveCapacity(entries.count)
-    try process.list(into: &numbers)
+    try process.list(into: &numbers, most: limit.descriptors)
     if numbers.isEmpty {
       try process.explainEmptyTable()
       // Had it only moved to another thread, then that one is followed now.
-      try process.list(into: &numbers)
+      try process.list(into: &numbers, most: limit.descriptors)
     }
     // The kernel lists them in order; a copy of a tree on a disk does not.
     if !zip(numbers, numbers.dropFirst()).allSatisfy(<) { numbers.sort() }

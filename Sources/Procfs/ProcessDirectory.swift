@@ -134,10 +134,10 @@ extension ProcessDirectory {
     return try count()
   }
 
-  /// The numbers of all open descriptors, ascending.
-  func list(into numbers: inout [Int32]) throws(ProcfsError) {
+  /// The numbers of all open descriptors, ascending. Where there are more than `most`, some more of them than that.
+  func list(into numbers: inout [Int32], most: Int = .max) throws(ProcfsError) {
     try openDirectory("fd").reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
-      try fd.list(into: &numbers)
+      try fd.list(into: &numbers, most: most)
     }
   }
 
@@ -308,7 +308,7 @@ extension ProcessDirectory {
     let fd = try openDirectory("fd")
     var numbers: [Int32] = []
     try fd.reading("fd") { (fd: borrowing NumberedDirectory) throws(SystemCallError) in
-      try fd.list(into: &numbers)
+      try fd.list(into: &numbers, most: most)
       for number in numbers.prefix(most) {
         guard let target = try fd.withLink(number, { String(repairing: $0) }) else { continue }
         if !body(number, target) { return }

@@ -34,7 +34,7 @@ package enum ProcfsError: Error, Equatable, CustomStringConvertible {
     case .denied(let file, let missing):
       "may not read \(file): needs \(missing.map(\.name).joined(separator: " and "))"
     case .failed(let file, let error): "cannot read \(file): \(error.reason)"
-    case .tooManyDescriptors(let count): "it has \(count) descriptors open, too many to look at each"
+    case .tooManyDescriptors(let count): "it has more than \(count) descriptors open, too many to look at each"
     case .malformed(let file, let line): "cannot understand \(file): \"\(line.printable)\""
     }
   }
