@@ -6,7 +6,7 @@
 package struct TrackingBudget: Sendable {
   /// A descriptor takes 24 bytes in the table of its process and some 40 in its detector, and for the moment of a census
   /// as much again: 200,000 take 13 MB, and at most 5 MB more, of the 64 MB that `fdwatch.service` may use.
-  /// What the kernel caches of them, 0.9 to 1.8 KiB each, it frees as `MemoryHigh=` of the unit is met.
+  /// What the kernel caches of them, 0.9 to 1.8 KiB each, counts too, until it frees it.
   package static let total = 200_000
   package static let perProcess = 100_000
 
